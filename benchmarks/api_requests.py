@@ -1,4 +1,4 @@
-"""What the tasks ask of the API server, for more and more replicas; prints a table.
+"""Count the requests that tasks send to the API server, for more and more replicas, and print a table.
 
     INVOKE_CLUSTER_NODES=3 ./inv up && .venv/bin/python benchmarks/api_requests.py
 
@@ -25,7 +25,7 @@ LOGGED = 8  # scheme, host, port, method, target, protocol, status, length
 
 
 class Requests(logging.Handler):
-    """Counts what urllib3 logs of each request to the API server."""
+    """Counts the requests to the API server that urllib3 logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class Requests(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not isinstance(record.args, tuple) or len(record.args) < LOGGED or record.args[0] != "https":
-            return  # the engine, and lines of another form
+            return  # a request to the engine, or another kind of line
         method, target = str(record.args[3]), str(record.args[4])
         self.counts[f"{'watch' if 'watch=true' in target else method.lower()} {plural(target)}"] += 1
 
 
 def plural(target: str) -> str:
-    """The resource in an API path: /apis/apps/v1/namespaces/default/deployments/x?y -> deployments."""
+    """Return the resource in an API path: /apis/apps/v1/namespaces/default/deployments/x?y -> deployments."""
     parts = target.partition("?")[0].strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
     if not parts:

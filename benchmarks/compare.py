@@ -1,9 +1,9 @@
-"""The tasks against the shell commands that they mirror, alternating, on one machine; writes its table in benchmarks/README.md.
+"""Compare the tasks with the shell commands that they mirror, alternating, and write a table to benchmarks/README.md.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/compare.py [ROUNDS]        about an hour with 11 rounds
 
-The first round is dropped. A changed source counts as served when its build id has come from each of the pods over fresh
-connections, whoever rolled it out. The cluster is one of its own and is deleted at the end.
+The first round is dropped. On both sides, a changed source counts as served when each of the pods has returned its build id
+over new connections. The benchmark has its own cluster, and deletes it at the end.
 """
 
 import os
@@ -40,14 +40,14 @@ APPLICATION = tasks.PROJECT.application
 NAME = "benchmark"
 ROUNDS = 11
 REPLICAS = 3
-SETTLE_SECONDS = 5.0  # until the pods of the round before are gone
+SETTLE_SECONDS = 5.0  # until the pods of the previous round are gone
 SECONDS = 60.0
 BIN = Path(sys.executable).parent
 
 
 @dataclass
 class Row:
-    """Seconds of `ours` and `theirs`."""
+    """Seconds of the tasks, and of what they are compared with."""
 
     name: str
     ours: list[float] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Row:
 
 
 def _both(seconds: list[float]) -> str:
-    """Median and 90th percentile."""
+    """Return median and 90th percentile."""
     high = statistics.quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
     return f"{statistics.median(seconds):.2f} ({high:.2f})"
 
@@ -88,7 +88,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def served(url: str, build: str, replicas: int = REPLICAS) -> None:
-    """Wait until so many pods have answered with that build, and no other build among ten answers for each."""
+    """Wait until all of ten answers per replica have this build, and `replicas` pods have given them."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         answers = [probe.ask(APPLICATION, url, APPLICATION.health) for _ in range(10 * replicas)]
@@ -111,7 +111,7 @@ class Copy:
 
 
 class Shell:
-    """What a person types."""
+    """What a user types."""
 
     def __init__(self, copy: Copy, kind: str, base: str, node: str) -> None:
         self._copy, self._kind, self._base, self._node = copy, kind, base, node
@@ -123,7 +123,7 @@ class Shell:
         return [*words, "--label", APPLICATION.owner.selector]  # so that `clean` removes these images too
 
     def roll_out(self) -> str:
-        """Build, load and roll out; return the build id."""
+        """Build, load and roll out an image; return its build id."""
         self._number += 1
         build = f"shell-{self._number}"
         image = f"{APPLICATION.name}:{build}"
@@ -135,7 +135,7 @@ class Shell:
         return build
 
     def name_broken_image(self) -> None:
-        """Look at the pods until one says that its image is not on the node: the soonest that a person can know."""
+        """Watch the pods until one reports that its image is not on the node: the earliest that a user can know."""
         reason = "{.status.containerStatuses[*].state.waiting.reason}{'\\n'}".replace("'", '"')
         argv = [str(BIN / "kubectl"), "get", "pods", "--watch", f"--output=jsonpath={reason}"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
@@ -153,13 +153,13 @@ class Shell:
         run(*images, "rm", *(one for one in run(*images, "ls", "--quiet").split() if f"/{APPLICATION.name}:" in one))
 
     def up(self, kubeconfig: Path) -> None:
-        """Cluster, image, three pods behind a service; no load balancer, which `kubectl` alone does not bring."""
+        """Create cluster, image, and three pods behind a service; no load balancer, which kubectl alone does not install."""
         config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane, extraPortMappings: "
         config += "[{containerPort: 30080, hostPort: 18080, listenAddress: 127.0.0.1}]}]\n"
         file = self._copy.folder / "kind.yaml"
         file.write_text(config)
         where = ["--name", NAME, "--kubeconfig", str(kubeconfig)]
-        run("docker", "network", "create", NAME)  # not kind's own, which would stay
+        run("docker", "network", "create", NAME)  # not kind's own network, which would be left behind
         os.environ["KIND_EXPERIMENTAL_DOCKER_NETWORK"] = NAME
         run(self._kind, "create", "cluster", *where, "--image", self._node, "--config", str(file), "--wait", "60s")
         image = f"{APPLICATION.name}:v1"
@@ -180,7 +180,7 @@ class Shell:
 
 @contextmanager
 def dev(copy: Copy) -> Iterator[Callable[[], str]]:
-    """`inv dev` in a copy; the function waits for its next line of a served build, and returns the build id."""
+    """Run `inv dev` in a copy; yield a function that waits until it reports the next served build, and returns the build id."""
     argv = [sys.executable, "-m", "kubetasks", "dev"]
     with subprocess.Popen(argv, cwd=copy.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         lines = iter(process.stdout.readline if process.stdout else str, "")
@@ -207,7 +207,7 @@ def scaled(url: str, build: str, replicas: int) -> None:
 
 
 def settle() -> None:
-    """Wait until one pod is left: those that are terminating count against what a node takes."""
+    """Wait until one pod is left: terminating pods count towards the node's limit."""
     deadline = time.monotonic() + SECONDS
     while len(kubectl("get", "pods", "--output=name").split()) > 1:
         if time.monotonic() > deadline:
@@ -217,7 +217,7 @@ def settle() -> None:
 
 
 def cold(shell: Shell, copy: Copy, folder: Path, rounds: int) -> Row:
-    """Nothing but the images that setup installs -> three pods answering."""
+    """Measure from nothing, except the images that setup installs, to three pods that answer."""
     row = Row("nothing → three pods answer (`inv up`; the shell installs no load balancer)")
     kubeconfig = folder / "kubeconfig"
     for _ in range(rounds):
@@ -229,7 +229,7 @@ def cold(shell: Shell, copy: Copy, folder: Path, rounds: int) -> Row:
 
 
 def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[Row]) -> None:
-    """What is measured on one cluster; each row is in `measured` from the start, and grows."""
+    """Measure the rest on one cluster; its rows are in `measured` from the start, and grow."""
     url = inv(edited.folder, "service").strip()
     rows = {
         "dev": Row("edit → served by three pods (`inv dev`)"),
@@ -291,7 +291,7 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
         time.sleep(SETTLE_SECONDS)
         rows["clean"].theirs.append(timed(shell.clean))
     inv(edited.folder, "build", "deploy", "expose", "scale")
-    # a node takes 110 pods, and 90 of them with the requests of the manifest do not fit on two cores
+    # a node takes 110 pods, but 90 with the manifest's CPU requests do not fit on two cores
     kubectl("set", "resources", "deployment/simple-server", "--requests=cpu=5m")
     kubectl("rollout", "status", "deployment/simple-server")
     for key, replicas in (("three", 3), ("thirty", 30), ("ninety", 90)):
@@ -306,7 +306,7 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
 
 
 def write(rows: list[Row]) -> None:
-    """Put the figures into the page, and print them."""
+    """Write the figures to the page, and print them."""
     cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / 2**20
     machine = f"{os.cpu_count()} cores ({cpu.partition(':')[2].strip()}), {memory:.0f} GiB, Linux {platform.release()}"
@@ -339,7 +339,7 @@ def main() -> None:
             inv(edited.folder, "up")
             os.environ["KUBECONFIG"] = inv(edited.folder, "kubeconfig").strip()
             warm(shell, watched, edited, rounds, rows)
-        finally:  # what was measured is not lost
+        finally:  # keep what was measured so far
             write([row for row in rows if len(row.ours) > 1 and len(row.theirs) > 1])
             inv(edited.folder, "clean", "--all")
 

@@ -1,10 +1,10 @@
-"""From nothing to one test of an application on a cluster of its own: these fixtures against pytest-kubernetes.
+"""Compare these fixtures with pytest-kubernetes: from nothing to one test of an application on its own cluster.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/fixtures.py [ROUNDS]        seven minutes with 3 rounds
 
-It takes examples/clock with the manifests that `kubetasks init` writes, and the same kind, node image and base. The sides
-alternate; each run is a pytest of its own, from its start to its end, clusters created and deleted. The
-table goes to benchmarks/README.md.
+Both sides use examples/clock with the manifests that `kubetasks init` writes, and the same kind, node image and base image. They
+alternate; each run is a separate pytest, timed from start to end, including the creation and deletion of its cluster. The table
+is written to benchmarks/README.md.
 """
 
 import os
@@ -56,7 +56,7 @@ PROVES = [
 
 
 def timed(side: str, pods: int, folder: Path, python: Path, environment: dict[str, str]) -> float:
-    """The seconds of one pytest."""
+    """Return the seconds of one pytest run."""
     scale = SCALE[side] if pods > 1 else ""
     (folder / "tests" / "test_cluster.py").write_text({"ours": OURS, "theirs": THEIRS}[side].format(scale=scale))
     argv = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]

@@ -1,9 +1,9 @@
-"""How soon a problem is named, and whether an ordinary deployment under load is ever taken for one.
+"""Measure how soon a problem is reported, and whether an ordinary deployment under load is ever mistaken for one.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/problems.py [ROUNDS [DEPLOYMENTS]]        about 10 minutes
 
-The seconds are those from the change of the deployment until `./inv scale` has ended with the diagnosis. The cluster is one of
-its own and is deleted at the end. The table goes to benchmarks/README.md.
+The seconds are counted from the change to the deployment until `./inv scale` has ended with the diagnosis. The benchmark has its
+own cluster, and deletes it at the end. It writes its table to benchmarks/README.md.
 """
 
 import json
@@ -46,7 +46,7 @@ def done(folder: Path, *words: str) -> str:
 
 
 def named(folder: Path, kubeconfig: str, code: str) -> float:
-    """Bring a fault in; return the seconds until a task has named it. Take it back."""
+    """Introduce a fault, return the seconds until a task has reported it, and roll it back."""
     container = {"name": "simple-server", **FAULTS[code][0]}
     patch = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
     kubectl = [str(Path(sys.executable).parent / "kubectl"), "--kubeconfig", kubeconfig]
@@ -66,7 +66,7 @@ def burn() -> None:
 
 
 def false_alarms(folder: Path, number: int) -> list[str]:
-    """Roll out that many changes while every core is busy; return what failed."""
+    """Roll out `number` changes while every core is busy; return the error output of those that failed."""
     burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(os.cpu_count() or 1)]
     for burner in burners:
         burner.start()

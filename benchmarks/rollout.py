@@ -1,8 +1,8 @@
-"""What the rollout of a new version does over time; draws docs/pictures/rollout.svg.
+"""Record the pods during the rollout of a new version, and draw docs/pictures/rollout.svg.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/rollout.py        about a minute
 
-The cluster is one of its own; at the end it is deleted, and every image of the application removed.
+The benchmark has its own cluster, which it deletes at the end, together with every image of the application.
 """
 
 import json
@@ -28,11 +28,11 @@ PICTURE = PROJECT / "docs" / "pictures" / "rollout.svg"
 STYLE_OF = PROJECT / "docs" / "pictures" / "service.svg"  # one style for all pictures
 NAME = "benchmark"
 REPLICAS = 3
-END_SECONDS = 6.0  # after the task: until the old pods are gone
+END_SECONDS = 6.0  # after the task ends, until the old pods are gone
 WIDTH, HEIGHT = 760, 330
 LEFT, RIGHT, TOP, BOTTOM = 60, 740, 56, 280
 
-Sample = tuple[float, int, int, int]  # seconds; ready pods of the old version, of the new one; pods that are ending
+Sample = tuple[float, int, int, int]  # seconds; ready pods of the old version, of the new one; terminating pods
 
 
 def inv(folder: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -40,7 +40,7 @@ def inv(folder: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 def look(kubectl: str) -> Counter[tuple[str, str]]:
-    """How many pods of which replica set are starting, ready or ending."""
+    """Count the pods by replica set and state: starting, ready or ending."""
     pods = json.loads(subprocess.check_output([kubectl, "get", "pods", "--output=json"]))["items"]
     return Counter((pod["metadata"]["labels"]["pod-template-hash"], state(pod)) for pod in pods)
 
@@ -52,7 +52,7 @@ def state(pod: Object) -> str:
 
 
 def measure(folder: Path) -> list[Sample]:
-    """Roll out a changed source and look at the pods all the time, from its build to the end of the old ones."""
+    """Roll out a changed source, and look at the pods continuously, from its build until the old ones are gone."""
     kubectl = str(Path(sys.executable).parent / "kubectl")
     (old, _state), *_ = look(kubectl)
     source.edit(folder, f"# {time.time()}")
@@ -72,7 +72,7 @@ def measure(folder: Path) -> list[Sample]:
 
 
 def draw(samples: list[Sample]) -> str:
-    """The picture: ready pods of both versions, one above the other, and below them those that are ending."""
+    """Return the picture: the ready pods of both versions, stacked, and behind them the terminating ones."""
     last = samples[-1][0]
     most = max(old + new for _seconds, old, new, _ending in samples)
 

@@ -1,8 +1,8 @@
-"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write a table in benchmarks/README.md.
+"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write a table to benchmarks/README.md.
 
     .venv/bin/python benchmarks/suite.py --core=3 --all=2
 
-What setup installs must be there. Beside each run stands the seconds that importing invoke, docker and kubernetes takes then.
+It needs everything that setup installs. Each row ends with the seconds to import invoke, docker and kubernetes before the run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROW = re.compile(r"^(\S+(?: [\d.]+)?)  +((?:passed|failed|not tested|\d+ passed)
 
 
 def run(options: list[str]) -> tuple[float, str, bool]:
-    """The seconds of one run in a fresh clone, what it printed, and whether it passed."""
+    """Run the tests in a fresh clone; return the seconds, what was printed, and whether they passed."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", PROJECT, folder], check=True)
         started = time.monotonic()

@@ -1,9 +1,9 @@
-"""An application of others, from nothing to answering and from an edit to served: the tasks against the shell.
+"""Compare the tasks with the shell for another project's application: from nothing, and from an edit, until it is served.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/template.py [ROUNDS]        five minutes with 3 rounds
 
-It takes examples/clock. The sides alternate. What is left is what the engine has in the end and had not before. The table goes
-to benchmarks/README.md.
+Both sides use examples/clock, and alternate. What is left is what the engine has at the end but did not have before. The table
+is written to benchmarks/README.md.
 """
 
 import os
@@ -65,7 +65,7 @@ SHELL = {"up": SHELL_UP, "edit": SHELL_EDIT, "remove": SHELL_REMOVE}
 
 
 def answer() -> str:
-    """What is answered, "" if nothing is."""
+    """Return the response body, or "" without a good response."""
     try:
         with urllib.request.urlopen(URL, timeout=2) as found:
             return str(found.read().decode())
@@ -74,7 +74,7 @@ def answer() -> str:
 
 
 class Side:
-    """One way, in a copy of the application, and what was measured of it."""
+    """One side of the comparison, in a copy of the application, with its measurements."""
 
     def __init__(self, folder: Path, scripts: dict[str, str], environment: dict[str, str], base: str) -> None:
         (copy(folder, base) / "kind.yaml").write_text(KIND)
@@ -125,7 +125,7 @@ class Side:
 
 
 def copy(folder: Path, base: str) -> Path:
-    """A copy of the application with that base."""
+    """Copy the application to `folder`, with this base image; return `folder`."""
     shutil.copytree(PROJECT / "examples" / NAME, folder)
     dockerfile = folder / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("python:3.14-slim", base))
@@ -133,7 +133,7 @@ def copy(folder: Path, base: str) -> Path:
 
 
 def parts() -> tuple[str, str, Path]:
-    """The base and the node image that setup has installed, and the folder of its kind."""
+    """Return the base image and the node image that setup has installed, and the folder with its kind program."""
     found = settings.read(tasks.PROJECT, settings.DEFAULTS)
     engine = client.connect()
     base, node = (part.find(engine, found).reference for part in (requirements.BASE_IMAGE, requirements.KIND_NODE_IMAGE))
@@ -141,7 +141,7 @@ def parts() -> tuple[str, str, Path]:
 
 
 def in_engine() -> set[str]:
-    """What the engine has."""
+    """Return the images, containers, volumes and networks in the engine."""
     lists = {"image": "images --all --quiet", "container": "ps --all --quiet", "volume": "volume ls --quiet"}
     lists["network"] = "network ls --format={{.Name}}"
     found = set()

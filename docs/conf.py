@@ -1,4 +1,4 @@
-"""Sphinx's configuration for the site; ci/site.py writes the source that it is used on."""
+"""The Sphinx configuration of the site, whose source ci/site.py writes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,28 +7,28 @@ project = "simple-server-tasks"
 html_title = "Discovering Kubernetes, as tasks"
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
-smartquotes = False  # it would make one dash of the two before an option
+smartquotes = False  # it would turn the two hyphens before an option into a dash
 html_theme = "furo"
 html_copy_source = False
 html_show_sphinx = False
-html_show_search_summary = False  # it fetches each page, which a browser refuses if the site is opened from its files
+html_show_search_summary = False  # it fetches each page, which browsers refuse for file: URLs
 
-MENDED = {  # what the theme leaves out
-    "<head>": '<head><link rel="icon" href="data:,">',  # a browser asks for one
+MENDED = {  # what the theme lacks
+    "<head>": '<head><link rel="icon" href="data:,">',  # otherwise browsers request one
     'role="heading"': 'role="heading" aria-level="2"',
     '<aside class="sidebar-drawer"': '<aside aria-label="Menu" class="sidebar-drawer"',
     '<aside class="toc-drawer': '<aside aria-label="This page" class="toc-drawer',
-    "<pre>": '<pre tabindex="0">',  # a long line scrolls: by keyboard too
+    "<pre>": '<pre tabindex="0">',  # so that a long line can be scrolled by keyboard
 }
 
 
 def setup(app: Any) -> None:
-    """Mend the pages once they are written."""
+    """Fix the pages once they are written."""
     app.connect("build-finished", mend)
 
 
 def mend(app: Any, error: Exception | None) -> None:
-    """Add to the theme's pages what axe-core misses in them."""
+    """Add what axe-core finds missing in the theme's pages."""
     for page in Path(app.outdir).glob("*.html") if not error else ():
         text = page.read_text()
         for left_out, mended in MENDED.items():

@@ -1,4 +1,4 @@
-"""The tests. What assertions of tests/support compare is shown as that of a test."""
+"""The tests. pytest explains failed assertions in tests/support as it does in test modules."""
 
 import pytest
 

@@ -1,9 +1,9 @@
-"""Compare the server with others under wrk, one core for the server and one for wrk.
+"""Compare the server with other servers under wrk, with one core for the server and one for wrk.
 
     uv venv /tmp/benchmark && uv pip install -p /tmp/benchmark --require-hashes -r requirements/benchmark.txt
     /tmp/benchmark/bin/python benchmarks/server [--seconds 5] [--requests 1000000]
 
-The comparison goes to benchmarks/README.md; the parts of an answer and the memory are printed only.
+The comparison is written to benchmarks/README.md; the parts of a response and the memory are only printed.
 It needs two cores and Debian's wrk, gcc and libev-dev (for bjoern, which has no wheel).
 """
 
@@ -101,7 +101,7 @@ def compare(seconds: float, server_core: int, client_core: int) -> None:
     rows, first = list[list[str]](), Load(0, 0, 0, 0)
     for name in serving.SERVERS:
         with running(name, server_core) as (url, _):
-            wrk(url, 1, client_core)  # warm
+            wrk(url, 1, client_core)  # warm up
             kept = wrk(url, seconds, client_core)
             fresh = wrk(url, seconds, client_core, *CLOSE)
         first = first if first.requests else kept
@@ -129,7 +129,7 @@ def memory(parent: int) -> float:
 
 
 def grow(requests: int, server_core: int, client_core: int) -> None:
-    """Print the memory over that many requests, and whether the server counted each of them once."""
+    """Print the memory use over at least `requests` requests, and whether the server counted each of them once."""
     with running("simple_server", server_core) as (url, process):
         rows, sent = [["0", f"{memory(process):.1f}"]], 0
         while sent < requests:
@@ -138,7 +138,7 @@ def grow(requests: int, server_core: int, client_core: int) -> None:
         told = urllib.request.urlopen(f"{url}metrics").read().decode()
         counted = int(float(re.findall(r"^simple_server_counted_requests_total (\S+)", told, re.MULTILINE)[0]))
     table(["requests", "memory, MB"], rows)
-    # wrk ends while each connection waits for a response
+    # when wrk ends, each connection is waiting for a response
     open_requests = CONNECTIONS * (len(rows) - 1)
     exact = "as it should" if sent <= counted <= sent + open_requests else "WRONG"
     print(f"wrk received {sent:,} responses, at most {open_requests} more were in flight,")

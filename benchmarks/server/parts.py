@@ -24,7 +24,7 @@ IDENTITY = Identity("a-pod-with-a-usual-name", "a-node-with-a-usual-name", "0123
 
 
 def microseconds(work: Callable[[], object]) -> float:
-    """Return the time of one call in the best round, the least disturbed one."""
+    """Return the time of one call in the fastest, least disturbed round."""
     best = float("inf")
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -65,7 +65,7 @@ def content_type() -> None:
 
 
 def measure() -> list[tuple[str, float]]:
-    """Return (part, microseconds) pairs, the whole answer first."""
+    """Return (part, microseconds) pairs, starting with the whole response."""
     counter, metrics = Counter(), Metrics(IDENTITY, lambda: 0)
     rest = b'"pod": "a-pod-with-a-usual-name", "build": "0123456789ab", "started": "2026-01-01T00:00:00Z"}'
     log = Log("json", write=lambda _line: None)

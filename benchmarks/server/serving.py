@@ -1,4 +1,4 @@
-"""The servers to compare; each runs as a program of its own: `python serving.py NAME PORT`."""
+"""The servers to compare; each runs as a separate program: `python serving.py NAME PORT`."""
 
 import logging
 import sys

@@ -1,10 +1,10 @@
-"""An ASGI application that knows nothing of pods: it tells the time."""
+"""An ASGI application that knows nothing about pods: it tells the time."""
 
 from datetime import UTC, datetime
 
 
 async def app(scope, receive, send):
-    if scope["type"] != "http":  # the lifespan, which there is none of
+    if scope["type"] != "http":  # lifespan events are not supported
         return
     status = 200 if scope["path"] in ("/", "/healthz") else 404
     text = datetime.now(UTC).isoformat(timespec="seconds") if status == 200 else "There is nothing here."

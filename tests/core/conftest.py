@@ -1,4 +1,4 @@
-"""The fixtures of tests on pytest-kind's cluster, and of the page."""
+"""Fixtures for tests on pytest-kind's cluster, and for tests of the page."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""`deploy`: the image that was built runs, no registry is asked for it, and a changed source takes its place."""
+"""`deploy`: the image that was built runs and is never pulled, and a changed source replaces it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks, kubectl: Ca
     built = source.build(app("build").stderr)
     app("deploy", "expose")
     image, policy = "{.items[*].spec.containers[*].image}", "{.items[*].spec.containers[*].imagePullPolicy}"
-    image, policy = kubectl("get", "pods", f"--output=jsonpath={image} {policy}").split()  # of one pod
+    image, policy = kubectl("get", "pods", f"--output=jsonpath={image} {policy}").split()  # there is one pod
     assert (image.rpartition("/")[2].partition("@")[0], policy) == (f"simple-server:{built}", app.pull_policy)
     variables = "{{range .Config.Env}}{{println .}}{{end}}"
     inside = docker("image", "inspect", f"--format={variables}", f"simple-server:{built}")

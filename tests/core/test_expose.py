@@ -1,4 +1,4 @@
-"""`expose`: the service answers from outside the cluster, at each address that is printed, until `unexpose`."""
+"""`expose`: the service answers outside the cluster at each address that is printed, until `unexpose`."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page: a reload is counted, live mode draws a bar for each pod that answers, and axe-core finds no fault in it."""
+"""The page: it counts reloads, live mode draws a bar for each pod that answers, and axe-core finds no violation."""
 
 import pytest
 from playwright.sync_api import expect

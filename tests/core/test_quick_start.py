@@ -40,7 +40,7 @@ def test_the_quick_start_of_the_readme(throwaway: Tasks, type_page: TypePage) ->
         assert node["status"]["nodeInfo"]["kernelVersion"] == platform.release(), "of this machine, not of a virtual one"
 
     tasks = type_page(README, three_pods_answer)
-    assert answers.silent(addresses["mapped port"])  # the other one's network is gone
+    assert answers.silent(addresses["mapped port"])  # the other address's network is gone
     assert throwaway.cluster not in leftovers.our_clusters()
     for what in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
         assert docker(*what, "--quiet", f"--filter=name={throwaway.cluster}") == ""

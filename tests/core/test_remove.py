@@ -1,4 +1,4 @@
-"""`unexpose` and `undeploy`: afterwards everything is as it was before, and what others made is untouched."""
+"""`unexpose` and `undeploy`: everything is as it was before, and objects without the owner's label are untouched."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ items:
 """
 
 
-FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster writes to theirs as our pods come and go
+FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster updates those of `theirs` as the application's pods come and go
 
 
 @pytest.mark.promise("`kubectl delete deployment simple-server`")
@@ -46,7 +46,7 @@ def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Ta
 
 @eventually(30)
 def as_before(app: Tasks, before: set[tuple[str, ...]]) -> None:
-    """The namespace has the same objects, each as it was; what belonged to a deleted object goes a moment after it."""
+    """Wait until the namespace has the same objects, unchanged; dependents are deleted a moment after their owner."""
     now = snapshot.objects(app)
     assert {one[:3] for one in now} == {one[:3] for one in before}
     assert {one for one in now if one[0] not in FOLLOWS} == {one for one in before if one[0] not in FOLLOWS}

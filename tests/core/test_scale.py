@@ -1,4 +1,4 @@
-"""`scale`: as many pods answer as were asked for, each counts what it answers, and no request is lost on the way."""
+"""`scale`: the requested number of pods answer, each counts its answers, and no request is lost meanwhile."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.support.eventually import pods_left
 from tests.support.load import load
 from tests.support.marks import every_provider
 
-MORE = 100  # requests that are answered after each change
+MORE = 100  # requests that must be answered after each change
 
 pytestmark = every_provider
 

@@ -1,4 +1,4 @@
-"""Answers: who answers at a URL. Only the standard library asks: the tasks' own probe cannot be its own witness."""
+"""Answers: who answers at a URL. Only the standard library sends the requests: the tasks' own probe cannot check itself."""
 
 import http.client
 import json
@@ -9,35 +9,35 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SECONDS = 3
-REQUESTS = 37  # miss one of three pods once in a million times: 3 * (2/3) ** 37
+REQUESTS = 37  # they miss one of three pods once in a million times: 3 * (2/3) ** 37
 
 
 def health(url: str) -> dict[str, Any] | None:
-    """The answer of /healthz, which is not counted; None if nobody gives one."""
+    """Return the answer of /healthz, a request that the server does not count, or None without a valid answer."""
     return _get(f"{url.rstrip('/')}/healthz")
 
 
 def pod(url: str) -> str | None:
-    """The name of the pod that answers at the URL; None if nobody does."""
+    """Return the name of the pod that answers at the URL, or None if none does."""
     return str(answer["pod"]) if (answer := health(url)) else None
 
 
 def build(url: str) -> str:
-    """The build id that answers at the URL."""
+    """Return the build id that is served at the URL."""
     answer = health(url)
     assert answer, f"{url} does not answer"
     return str(answer["build"])
 
 
 def text(url: str) -> str:
-    """The body of the answer to GET /."""
+    """Return the body of the response to GET /."""
     status, body = _ask(url)
     assert status == http.client.OK
     return body.decode()
 
 
 def silent(url: str) -> bool:
-    """Whether nothing answers at the URL, not even with an error. It is not counted: another service may have the address."""
+    """Return whether nothing answers, not even with an error. Another service that has the address does not count the request."""
     try:
         _ask(f"{url.rstrip('/')}/healthz", early=True)
     except OSError:
@@ -55,10 +55,10 @@ def _get(url: str) -> dict[str, Any] | None:
 
 
 def _ask(url: str, *, early: bool = False) -> tuple[int, bytes]:
-    """Status and body of a GET over a new connection, whatever proxy a test has set. `early`: nobody may serve the address."""
+    """Return status and body of a GET over a new connection, without a proxy. `early`: perhaps nothing serves the address."""
     parts = urlsplit(url)
-    # A request to an address that nobody serves leaves a dead conntrack entry on the node for two minutes. Bound sockets have
-    # odd ports, so that no other request, from an even one, meets it.
+    # A request to an address that nothing serves leaves a dead conntrack entry on the node for two minutes. Bound sockets get
+    # odd ports, so no other request, which has an even one, matches it.
     source = ("", 0) if early else None
     with closing(http.client.HTTPConnection(parts.netloc, timeout=SECONDS, source_address=source)) as connection:
         connection.request("GET", parts.path or "/", headers={"Accept": "application/json", "Connection": "close"})
@@ -68,7 +68,7 @@ def _ask(url: str, *, early: bool = False) -> tuple[int, bytes]:
 
 @dataclass
 class Spread:
-    """Requests by pod, the last count that each pod reported, and how many requests failed."""
+    """The number of requests that each pod answered, the last count that it reported, and the number of failed requests."""
 
     requests: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Spread:
 
 
 def spread(url: str, requests: int) -> Spread:
-    """Send GET / so many times, each over a new connection."""
+    """Send GET / `requests` times, each over a new connection."""
     found = Spread()
     for _ in range(requests):
         answer = _get(url)

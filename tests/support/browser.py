@@ -1,4 +1,4 @@
-"""Fixtures: a real Chromium, and pages that must not log errors or send requests elsewhere."""
+"""Fixtures: a real Chromium, and pages that must not log errors or send requests to other addresses."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,12 +30,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open a URL in a new context, with playwright's options for one.
+    """A function that opens a URL in a new browser context, with playwright's options for a context.
 
-    The test fails at its end if the console has an error or a warning, or if a page sent a request to another address. Other
-    tests' clusters change this machine's networks, and a request that this ends is sent again.
+    The test fails at its end if the console has an error or a warning, or if a page sent a request to another address. Errors
+    because other tests' clusters change this machine's networks are ignored: such a request is sent again.
     """
-    complaints, asked, allowed = list[str](), set[str](), {""}  # the last for data: and files
+    complaints, asked, allowed = list[str](), set[str](), {""}  # "" for data: and file: URLs
 
     def open_one(url: str, **options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 
 def accessible(page: Page) -> None:
-    """axe-core finds no fault in the page as it is shown."""
+    """Assert that axe-core finds no violation in the page as it is shown."""
     found = Axe().run(page).response
     assert found["passes"]
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []

@@ -1,4 +1,4 @@
-"""Diagnosis: what the report of a failing test shows beside the package's own, and the command that runs the test alone."""
+"""Diagnosis: what a failed test's report shows besides the package's diagnosis, and the command that runs the test alone."""
 
 import os
 import subprocess
@@ -20,14 +20,14 @@ QUESTIONS = {
     "logs": LOGS,
     "logs of the containers before": (*LOGS, "--previous"),
 }
-EXPORTS = {  # how a provider saves its own logs of a cluster
+EXPORTS = {  # how each provider saves its logs of a cluster
     "kind": ("export", "logs", "{path}", "--name={name}"),
     "minikube": ("logs", "--file={path}", "--profile={name}"),
 }
 
 
 def reproduce(node_id: str) -> str:
-    """The command that runs one test alone, of whichever tier it is."""
+    """Return the command that runs one test alone, whatever its tier."""
     kept = [f"{name}={os.environ[name]} " for name in HEARD if name in os.environ]
     return f"{''.join(kept)}.venv/bin/tox run -e integration -- --exhaustive '{node_id}'"
 
@@ -48,7 +48,7 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
 
 
 def _run(*argv: str, **environment: str) -> str:
-    """What a program prints, or why it prints nothing."""
+    """Return what a program prints, "(none)" if nothing, or why it did not run or end."""
     try:
         ended = subprocess.run(argv, env=os.environ | environment, capture_output=True, text=True, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,8 +1,8 @@
-"""Faults of a rollout: what to change in the deployment so that it cannot succeed."""
+"""Faults: changes to the deployment with which its rollout cannot succeed."""
 
 from typing import Any
 
-FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change of the container, words that the screen must have)
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change to the container, words that must be printed)
     "image-never-pull": ({"image": "simple-server:missing"}, "simple-server:missing"),
     "invalid-image-name": ({"image": "Simple-Server:v1"}, "Simple-Server:v1"),
     "image-pull": ({"image": "registry.invalid/simple-server:v1", "imagePullPolicy": "Always"}, "registry.invalid"),

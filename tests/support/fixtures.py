@@ -1,4 +1,4 @@
-"""Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that explains a failure."""
+"""Fixtures: the run's shared cluster with a namespace for each test, throwaway clusters, and reports that explain failures."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ from tests.support.marks import default_provider
 from tests.support.person import Person
 from tests.support.run import Run
 
-ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
+ON_STRANGER = pytest.StashKey[int]()  # how many tests use the existing cluster
 
 TypePage = Callable[..., Tasks]
 CLEAN = "./inv clean --all"
@@ -52,14 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if PROVIDER not in settings.CREATING_PROVIDERS:
         raise pytest.UsageError("The tests create clusters: INVOKE_CLUSTER_PROVIDER must be one that does, or unset.")
     signals.handle(signals.end)
-    config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
+    config.option.kubetasks_keep = config.getoption("keep_cluster")  # an option of pytest-kind, which creates the cluster
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """End the run after the plugin has removed what it noted, unless no test has begun it; nothing interrupts that."""
+    """End the run, if a test started it, after the plugin has removed what its ledger lists; no signal interrupts that."""
     config = session.config
-    begun = run.of(config).folder.exists() and not hasattr(config, "workerinput")  # the plugin removes that folder
+    begun = run.of(config).folder.exists() and not hasattr(config, "workerinput")  # now: the plugin removes the folder
     try:
         return (yield)
     finally:
@@ -88,14 +88,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count no second twice: the time of a test has that of its subtests in it."""
+    """Set the duration of a subtest to 0: it is part of the duration of its test."""
     if isinstance(report, pytest.SubtestReport):
         report.duration = 0.0
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier."""
+    """Deselect tests for other providers (without a mark: for the default one) and, without --exhaustive, exhaustive tests."""
     chosen: dict[bool, list[pytest.Function]] = {True: [], False: []}
     exhaustive = config.getoption("exhaustive")
     for item in items:
@@ -114,16 +114,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.Schedu
 
 @pytest.fixture(scope="session")
 def this_run(pytestconfig: pytest.Config) -> Run:
-    """The run, begun."""
+    """The run, started."""
     mine = run.of(pytestconfig)
     mine.begin()
-    os.environ["KUBECACHEDIR"] = str(mine.folder / "kubectl")  # kubectl's own is not for the tests to fill
+    os.environ["KUBECACHEDIR"] = str(mine.folder / "kubectl")  # the tests must not fill the user's cache
     return mine
 
 
 @pytest.fixture(scope="session")
 def k8s_cluster(this_run: Run, kind_cluster: KindCluster) -> Cluster:  # noqa: ARG001
-    """The same cluster, for the fixtures of the package."""
+    """The cluster of `kind_cluster`, for the package's fixtures."""
     return this_run.tasks.as_cluster()
 
 
@@ -134,10 +134,10 @@ def k8s_namespace_labels() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:
-    """Share the engine with other tests, or have it alone if the test uses `alone`.
+    """Share the engine with other tests, or lock it exclusively if the test uses `alone`.
 
-    A test that runs the suite holds no lock: the run that it starts would wait for it. A place for a cluster of its own comes
-    first: who holds one may wait for the engine, so nobody may hold the engine and wait for a place.
+    A test that runs the suite holds no lock: the run that it starts would wait for it. A test with its own cluster takes a
+    place first: a test with a place may wait for the engine, so none may hold the engine and wait for a place.
     """
     place = this_run.place() if "throwaway" in request.fixturenames else nullcontext()
     held = locks.engine().write_lock() if "alone" in request.fixturenames else locks.engine().read_lock()
@@ -147,18 +147,18 @@ def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]
 
 @pytest.fixture
 def mapped_port() -> None:
-    """The shared cluster's mapped port, which its first service takes: no other test exposes one there at the same time."""
+    """The shared cluster's mapped port, which its first service gets: no other test exposes a service there at the same time."""
 
 
 @pytest.fixture
 def alone(this_run: Run) -> None:  # noqa: ARG001
-    """No other test at the same time, and no image of the application to begin with."""
+    """Run no other test at the same time, and start without an image of the application."""
     leftovers.remove_images()
 
 
 @pytest.fixture
 def port_lock(request: pytest.FixtureRequest, this_run: Run, k8s_cluster: Cluster) -> Iterator[None]:  # noqa: ARG001
-    """Share the mapped port with other tests, or have it alone if the test uses `mapped_port`."""
+    """Share the mapped port with other tests, or lock it exclusively if the test uses `mapped_port`."""
     port = ReadWriteLock(this_run.folder / "mapped-port")
     with port.write_lock() if "mapped_port" in request.fixturenames else port.read_lock():
         yield
@@ -166,19 +166,19 @@ def port_lock(request: pytest.FixtureRequest, this_run: Run, k8s_cluster: Cluste
 
 @pytest.fixture
 def app(this_run: Run, port_lock: None, k8s_namespace: str) -> Tasks:  # noqa: ARG001
-    """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
+    """The tasks in a fresh namespace of the shared cluster; the namespace admits only restricted pods."""
     return dataclasses.replace(this_run.tasks, namespace=k8s_namespace)
 
 
 @pytest.fixture
 def clusterless(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
-    """The tasks on a cluster that does not exist; whatever a test makes under its name is removed, by this run or the next."""
+    """The tasks on a cluster that does not exist; this run or the next removes whatever a test creates under its name."""
     tasks = Tasks(this_run.unique(), run.any_port())
     cluster = tasks.as_cluster(this_run.ledger)
     cluster.note()
     request.node.stash.setdefault(NAMESPACES, []).append((cluster, tasks.namespace))
     yield tasks
-    with suppress(OwnershipError):  # a test has made it as others would
+    with suppress(OwnershipError):  # a test created it without the owner's label
         cluster.delete()
     leftovers.remove(tasks.cluster)
 
@@ -191,14 +191,14 @@ def throwaway(clusterless: Tasks) -> Tasks:
 
 @pytest.fixture
 def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> TypePage:
-    """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows.
+    """A function that types a page's commands in a fresh clone, on the throwaway cluster; the output must match the page.
 
-    The clone's application has another name, because CLEAN, which a page must have, removes its images. Before that the function
-    calls what it is given with the clone's tasks, which it returns.
+    The clone's application has another name, because CLEAN, which a page must contain, removes its images. Before CLEAN the
+    function calls `before_clean` with the clone's tasks, and it returns these tasks.
     """
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
     environment = os.environ | throwaway.environment | {"PATH": os.pathsep.join(paths)}
-    environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page chooses it
+    environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page sets it
     cache = throwaway.settings.cache
 
     def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Person | None = None) -> Tasks:
@@ -210,7 +210,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
             f":{throwaway.port}/": ":8080/",
             re.escape(str(cache)): f"/home/you/.cache/{cache.name}",
         }
-        if PROVIDER == "minikube":  # its node has the cluster's name
+        if PROVIDER == "minikube":  # its node has the name of the cluster
             node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
             stand_ins = {node: f"{source.NAME}-control-plane"} | stand_ins
 
@@ -223,7 +223,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
             by.owns(tasks.folder)
         env = by.environment(environment) if by else environment
         terminal = partial(pages.shell, tasks.folder, words=by.words if by else ())
-        # as the page says to those who want minikube
+        # a page tells users of minikube to set this variable in each other terminal
         with terminal(env) as bash, terminal({**env, "INVOKE_CLUSTER_PROVIDER": PROVIDER}) as second:
             pages.run(page, PROVIDER, (bash, second), stand_ins, before, bool(pytestconfig.getoption("update_pages")))
         return tasks
@@ -233,7 +233,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder with a kubeconfig of other clusters; the cache stays where it is."""
+    """A home folder with a kubeconfig for another cluster; the cache stays where it is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(settings.cache_folder(os.environ).parent))
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(OTHER_CLUSTERS)
@@ -243,11 +243,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def snapshot_of(clusterless: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:
-    """Take a snapshot of what the engine and the cache have of the throwaway cluster, and of the home folder."""
+    """A function that takes a snapshot of what engine and cache have of the throwaway cluster, and of the home folder."""
     return partial(snapshot.of_cluster, clusterless, home)
 
 
 @pytest.fixture
 def snapshot_of_everything(alone: None, clusterless: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
-    """Take a snapshot of the whole engine, the cache and the home folder."""
+    """A function that takes a snapshot of the whole engine, the cache and the home folder."""
     return partial(snapshot.of_everything, clusterless, home)

@@ -1,4 +1,4 @@
-"""A gate before the container engine: it sees each request, and at a chosen one nobody gets through any more."""
+"""A gate in front of the container engine: it sees each request, and closes at a chosen one."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ VARIABLE = re.compile(r"(?<=/)[^/]*(?:[0-9a-f]{12}|[-:.])[^/]*")  # the part of 
 
 
 class Gate:
-    """Listens at `host`. `requests` are the kinds of requests that have come, each once.
+    """Listens at `host`. `requests` are the kinds of requests that have arrived, each once.
 
-    Once a request of the kind `closes_at` comes, the engine is as good as dead: that request has no answer, connections end, and
-    new ones are refused, until `open`. Or, `then` is called once, when the first request after one of the kind `after` comes.
+    When a request of the kind `closes_at` arrives, the engine seems dead until `open`: that request gets no answer, connections
+    end, and new ones are refused. `then` is called once, at the first request of another kind after one of the kind `after`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class Gate:
         self.open()
 
     def open(self, closes_at: str = "", after: str = "", then: Callable[[], object] | None = None) -> None:
-        """Let everybody through until a request of that kind."""
+        """Let every request through until one of the kind `closes_at`."""
         self.close()
         self.requests: list[str] = []
         self.closes_at, self.after, self.then, self.closed = closes_at, after, then, False
@@ -41,7 +41,7 @@ class Gate:
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def close(self) -> None:
-        """Let nobody through."""
+        """Let no request through: end all connections, and refuse new ones."""
         self.closed = True
         self._path.unlink(missing_ok=True)
         with self._lock:
@@ -50,7 +50,7 @@ class Gate:
                     one.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # closed
+        with contextlib.suppress(OSError):  # the gate closed
             while True:
                 inside, _ = listener.accept()
                 outside = socket.socket(socket.AF_UNIX)
@@ -70,7 +70,7 @@ class Gate:
             sink.shutdown(socket.SHUT_WR)
 
     def _closes(self, data: bytes) -> bool:
-        """Note the request that begins here, if one does."""
+        """Note the request that starts here, if one does; return whether the gate closes at it."""
         found = REQUEST.match(data)
         if not found:
             return False

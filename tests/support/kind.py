@@ -1,8 +1,8 @@
-"""pytest-kind's cluster, which the tests share: its fixture, with the configuration of the tasks.
+"""pytest-kind's cluster, which the tests share: a fixture like pytest-kind's, but with the tasks' configuration.
 
-Its own fixture passes none, so that no port is mapped; each worker of pytest-xdist creates the cluster; and one that was there
-before is deleted. Its options apply: `--cluster-name`, `--keep-cluster`, `--kubeconfig`, `--kind-image`, `--kind-bin`,
-`--kind-kubectl-bin`. On a provider that is not kind its object runs kubectl, and the tasks create the cluster.
+pytest-kind's own fixture passes no configuration, so no port is mapped; it creates the cluster in each worker of pytest-xdist,
+and deletes an existing one. pytest-kind's options apply: `--cluster-name`, `--keep-cluster`, `--kubeconfig`, `--kind-image`,
+`--kind-bin`, `--kind-kubectl-bin`. With a provider other than kind, its object runs kubectl, and the tasks create the cluster.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ from tests.support.processes import begun, ended
 from tests.support.run import Run
 
 BUILD_SECONDS = 300
-NAME = "cluster"  # of what the processes of a run share
+NAME = "cluster"  # the name of the result that the run's processes share
 
 
 @pytest.fixture(scope="session")
 def kind_cluster(this_run: Run) -> KindCluster:
-    """The cluster that the tests share: with a load balancer and the application's image."""
+    """The cluster that the tests share, with a load balancer; the engine has the application's image."""
     cluster = configured(this_run, this_run.tasks.cluster, this_run.tasks.kubeconfig)
     this_run.once(NAME, lambda: _create(this_run, cluster))
     return cluster
@@ -36,7 +36,7 @@ def kind_cluster(this_run: Run) -> KindCluster:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Delete the cluster, if this run has created it, once no worker is left; the package's plugin removes its network."""
+    """Delete the cluster, if this run created it, once no worker is left; the package's plugin removes its network."""
     try:
         return (yield)
     finally:
@@ -47,10 +47,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 def configured(this_run: Run, name: str, kubeconfig: Path) -> KindCluster:
-    """pytest-kind's object, with its options, or else with what the tasks use; it creates nothing."""
+    """Return pytest-kind's object, with pytest-kind's options or else what the tasks use. Creates nothing."""
     option, settings = this_run.config.getoption, this_run.tasks.settings
     image = option("kind_image") or requirements.KIND_NODE_IMAGE.find(client.connect(), settings).reference
-    with contextlib.chdir(this_run.folder):  # where it makes a folder for downloads; with these programs it downloads nothing
+    with contextlib.chdir(this_run.folder):  # it creates a download folder here, but given these programs, it downloads nothing
         return KindCluster(
             name,
             kubeconfig=Path(option("kubeconfig") or kubeconfig),
@@ -61,7 +61,7 @@ def configured(this_run: Run, name: str, kubeconfig: Path) -> KindCluster:
 
 
 def _create(this_run: Run, cluster: KindCluster) -> dict[str, Any]:
-    """Let pytest-kind create the cluster, unless it is there, and build the application's image meanwhile."""
+    """Let pytest-kind create the cluster, unless it exists, and build the application's image meanwhile."""
     tasks, provider = this_run.tasks, this_run.tasks.provider()
     missing = provider.phase() == "missing"
     with begun(tasks, "build") as building:
@@ -73,9 +73,9 @@ def _create(this_run: Run, cluster: KindCluster) -> dict[str, Any]:
                 with mock.patch.dict(os.environ, config.environment()):
                     cluster.create(provider.config_file)
                 provider.finish(config.nodes)
-            tasks("start")  # the load balancer; of another provider all of it
+            tasks("start")  # installs the load balancer; with another provider, creates the cluster
         else:
-            provider.cluster()  # refuses one that is stopped
+            provider.cluster()  # raises an error if it is stopped
         output = ended(building, BUILD_SECONDS)
         assert building.returncode == 0, f"The image could not be built:\n{output}"
     leftovers.keep_stages()

@@ -1,4 +1,4 @@
-"""Load: steady requests, over fresh and kept connections, while something else happens."""
+"""Load: steady requests, over new and keep-alive connections, while something else happens."""
 
 import http.client
 import json
@@ -12,18 +12,18 @@ from kubetasks.testing.traffic import PAUSE, Requests
 from tests.support import answers
 from tests.support.eventually import until
 
-SECONDS = 5  # limit for an answer
+SECONDS = 5  # timeout of a request
 
 
 @dataclass
 class Load(Requests):
-    """Also which builds answered, and why requests failed. Only the standard library asks."""
+    """Also records which builds answered and why requests failed. Only the standard library sends requests."""
 
     builds: set[str] = field(default_factory=set)
     reasons: list[str] = field(default_factory=list)
 
     def client(self, url: str, keep: bool, ended: threading.Event) -> None:
-        """Send requests until the end; close a kept connection when the server asks for it, as browsers do."""
+        """Send requests until `ended` is set; close a keep-alive connection when the server asks for it, as browsers do."""
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
         while not ended.wait(PAUSE):
             try:

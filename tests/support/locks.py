@@ -1,4 +1,4 @@
-"""Locks: runs of the suite on one machine, from whichever clone, share its container engine."""
+"""Locks: runs of the suite on one machine, from any clone, share its container engine."""
 
 import contextlib
 import os
@@ -9,23 +9,23 @@ from filelock import ReadWriteLock, Timeout
 
 from kubetasks.project import settings
 
-PREFIX = "tests-"  # of the locks' files in the cache folder
+PREFIX = "tests-"  # of the lock files in the cache folder
 
 
 def engine() -> ReadWriteLock:
-    """The engine: hold it for reading to use the engine, for writing to have it alone."""
+    """Return the engine's lock: hold it for reading to use the engine, for writing to have it exclusively."""
     return _lock("engine")
 
 
 def join(if_first: Callable[[], object]) -> None:
-    """Count this run as one of those that are under way; if there is no other, call `if_first` before."""
+    """Count this run as in progress; if no other run is, call `if_first` first."""
     with _lock("turn").write_lock():
         _if_none(if_first)
-        _lock("sessions").acquire_read()  # that of a killed run is released by the operating system
+        _lock("sessions").acquire_read()  # the operating system releases that of a killed run
 
 
 def leave(if_last: Callable[[], object]) -> None:
-    """Count this run no longer; if there is no other, call `if_last`. Works too if `join` was interrupted."""
+    """Stop counting this run; if no other run is in progress, call `if_last`. Works even if `join` was interrupted."""
     with _lock("turn").write_lock():
         _lock("sessions").release(force=True)
         _if_none(if_last)
@@ -36,7 +36,7 @@ def _if_none(call: Callable[[], object]) -> None:
         call()
 
 
-@cache  # a lock without a reference is collected, and released with it
+@cache  # without a reference, a lock is garbage-collected, and so released
 def _lock(name: str) -> ReadWriteLock:
     folder = settings.cache_folder(os.environ)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Marks: on which providers' clusters a test runs. Without one: on the default provider's."""
+"""Marks: on which providers' clusters a test runs. Without one, it runs on the default provider's."""
 
 import pytest
 

@@ -1,12 +1,12 @@
-"""Pages that are run: the console blocks of a Markdown page, typed in order into one shell, print what the page shows.
+"""Pages that are run: typed in order into one shell, the console blocks of a Markdown page must print what it shows.
 
     ```console kind exit=7
     $ ./inv deploy
     Rolling out simple-server:2c97b0462f84: done (1.5 s)
 
-The words after `console`, which no reader sees, name the providers on which a block is run (none: each) and the exit code
+The words after `console`, which readers do not see, name the providers for which a block is run (none: all) and the exit code
 of its last command. A line `...` stands for any number of lines. The commands of `console beside` are typed into a second
-terminal, where they may go on; the lines of `text beside` come there in this order.
+terminal, where they may keep running; the lines of `text beside` must appear there in this order.
 """
 
 import difflib
@@ -24,7 +24,7 @@ from subprocess import PIPE, STDOUT
 
 from kubetasks.project.settings import PROVIDERS
 
-# what differs from run to run; the order counts: a replica set's name is the beginning of a pod's
+# what differs from run to run; the order matters: a replica set's name is the start of its pods' names
 PATTERNS = {
     "pod": r"\bsimple-server-[0-9a-f]{7,10}-[a-z0-9]{5}\b",
     "replica set": r"\bsimple-server-[0-9a-f]{7,10}\b",
@@ -41,9 +41,9 @@ PATTERNS = {
     "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
 }
 ANY = "..."
-BASE = re.compile(r" --build-arg BASE=\S+")  # only if the base image cannot be pulled
+BASE = re.compile(r" --build-arg BASE=\S+")  # present only if the base image cannot be pulled
 BESIDE = "```text beside"
-STILL = re.compile(r"  \S.*: .+ \((?:\d+ min )?\d+ s\)")  # what a step is doing after 20 s
+STILL = re.compile(r"  \S.*: .+ \((?:\d+ min )?\d+ s\)")  # what a long step prints every 20 s
 SECONDS = 300.0
 SECONDS_BESIDE = 20.0
 Bash = subprocess.Popen[bytes]
@@ -51,13 +51,13 @@ END = "--- the command has ended with"
 
 
 class PageError(AssertionError):
-    """A page says something else than the commands print."""
+    """A page does not show what its commands print, or cannot be read."""
 
 
 def steps(lines: Sequence[str], provider: str) -> Iterator[tuple[str, int, int, int | None]]:
-    """The commands of a page that are run on a provider's cluster: (command, first line that it prints, line after it, code).
+    """Yield the commands of a page that are run for a provider: (command, index of its output, index after it, exit code).
 
-    The code is None in the second terminal; what that prints has no command. Raises PageError for a block that cannot be read.
+    The code is None in the second terminal; its expected output has the command "". Raises PageError for an unreadable block.
     """
     for start, line in enumerate(lines):
         end = next((number for number in range(start + 1, len(lines)) if lines[number] == "```"), start)
@@ -77,7 +77,7 @@ def steps(lines: Sequence[str], provider: str) -> Iterator[tuple[str, int, int, 
 
 
 def normal(line: str) -> str:
-    """A line with its patterns' names, and one blank for several."""
+    """Return the line with the patterns' names in place of their matches, and one space in place of several."""
     line = BASE.sub("", re.sub(r"(?<=\S) +", " ", line).rstrip())
     for name, pattern in PATTERNS.items():
         line = re.sub(pattern, f"{{{name}}}", line)
@@ -85,13 +85,13 @@ def normal(line: str) -> str:
 
 
 def same(shown: Sequence[str], printed: Sequence[str]) -> bool:
-    """Whether a page shows what was printed."""
+    """Return whether a page shows what was printed."""
     wanted = "".join(r"(?:.*\n)*?" if line == ANY else re.escape(normal(line)) + r"\n" for line in shown)
     return re.fullmatch(wanted, "".join(f"{normal(line)}\n" for line in printed)) is not None
 
 
 def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
-    """What a page should show: its own lines as far as they are right."""
+    """Return what a page should show: its own lines where they are right, otherwise what was printed."""
     if same(shown, printed):
         return list(shown)
     wanted, got = [*map(normal, shown)], [*map(normal, printed)]
@@ -101,7 +101,7 @@ def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
 
 @contextmanager
 def shell(folder: Path, env: Mapping[str, str], words: Sequence[str] = ()) -> Iterator[Bash]:
-    """One bash for a whole page, after these words; what the page has left running in the background ends with it."""
+    """Run one bash for a whole page, with `words` before it; what the page left running in the background ends with it."""
     with subprocess.Popen(
         [*words, "bash"], cwd=folder, env=env, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
     ) as bash:
@@ -112,7 +112,7 @@ def shell(folder: Path, env: Mapping[str, str], words: Sequence[str] = ()) -> It
 
 
 def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[str], int]:
-    """The lines that a command prints, and its exit code. Raises PageError if it takes longer."""
+    """Return the lines that a command prints, and its exit code. Raises PageError after `seconds`, or if the shell ends."""
     assert bash.stdin and bash.stdout  # noqa: PT018  for mypy; and no command reads what is typed after it
     bash.stdin.write(f"eval {shlex.quote(command)} </dev/null\nprintf '\\n{END} %s\\n' $?\n".encode())
     bash.stdin.flush()
@@ -128,7 +128,7 @@ def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[st
 
 
 def come(bash: Bash, lines: Sequence[str], edit: Callable[[str], str]) -> None:
-    """Wait until a terminal has printed these lines in this order, among others. Raises PageError if it does not."""
+    """Wait until a terminal has printed these lines in this order, among others. Raises PageError after SECONDS_BESIDE."""
     assert bash.stdout
     deadline, output = time.monotonic() + SECONDS_BESIDE, b""
     shown = "\n".join(lines)
@@ -149,13 +149,13 @@ def run(
     before: Callable[[str], str | None],
     update: bool,
 ) -> None:
-    """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
+    """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` fixes the page, for wrong output.
 
-    `stand_ins` are expressions for what is printed here, and what the page has instead. A block with ANY is mended by hand.
-    `before` gets each command, and may return what is typed in its place.
+    `stand_ins` maps patterns in the output to what the page has instead. A block with ANY, or of `text beside`, must be fixed
+    by hand. `before` gets each command, and may return another to be typed instead.
     """
     lines = page.read_text().splitlines()
-    length = len(lines)  # updating adds and takes some
+    length = len(lines)  # updating may add or remove some
     bash, beside = terminals
 
     def edit(line: str) -> str:

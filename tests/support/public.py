@@ -1,7 +1,6 @@
-"""Images of the public registries, or what stands for them where no registry can be reached: made of Debian's packages.
+"""Images of public registries, or stand-ins built from Debian packages where no registry can be reached.
 
-A stand-in has what the tests use of the image. It is built once on a machine; like what `setup` builds, `setup --remove` removes
-it.
+A stand-in has what the tests use of the image. It is built once per machine, and `setup --remove` removes it.
 """
 
 import inspect
@@ -37,7 +36,7 @@ trap 'kill -INT $!' TERM # the published image is stopped by SIGINT: SIGTERM wou
 wait
 wait
 """
-# the base image trusts what this machine trusts; what is compiled here need not be at each build
+# the base image trusts this machine's certificates; what is compiled here is not compiled again by each build
 GOLANG = f"""\
 FROM {BASE}
 LABEL {TOOL.selector}
@@ -74,20 +73,16 @@ def redis(folder: Path, name: str) -> None:
     build.import_root(client.connect(), folder / "root", name, [])
 
 
-RECIPES: dict[str, Callable[[Path, str], None]] = {
-    "golang:1.26": golang,
-    "node:22-slim": node,
-    "postgres:17": postgres,
-    "redis:7": redis,
-}
+Recipe = Callable[[Path, str], None]
+RECIPES: dict[str, Recipe] = {"golang:1.26": golang, "node:22-slim": node, "postgres:17": postgres, "redis:7": redis}
 
 
 def use(settings: Settings, folder: Path) -> None:
-    """Let the files of an application in `folder` name stand-ins, if setup has built the base image: the engine cannot pull."""
+    """Let an application's files in `folder` refer to stand-ins if setup has built the base image, as the engine cannot pull."""
     if client.connect().image_id(names.python(DEBIAN)) is None:
         return
     for file in [*folder.rglob("Dockerfile"), *folder.glob("k8s/*.yaml")]:
-        text = re.sub("python:3.14-slim(?!@)", BASE, file.read_text())  # one that is pinned by digest is the tasks' own
+        text = re.sub("python:3.14-slim(?!@)", BASE, file.read_text())  # one pinned by digest is the tasks' own
         for name in RECIPES:
             if name in text:
                 text = text.replace(name, _made(settings, name))

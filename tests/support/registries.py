@@ -1,4 +1,4 @@
-"""Registries: Distribution's own in a container, plain or with a password."""
+"""Registries: CNCF Distribution in a container, with or without a password."""
 
 import json
 import tempfile
@@ -18,8 +18,8 @@ from tests.support.run import Run
 
 FILES = "/files"  # in the container
 USER, PASSWORD = "reader", "opensesame"
-HASH = "$2a$04$FdlmkYYIGlYSRlTIi//e0ekUVCWFBw.nfqa7T0YmX3XJU9Xp1VTV2"  # of the password, by bcrypt
-# variables of the registry's
+HASH = "$2a$04$FdlmkYYIGlYSRlTIi//e0ekUVCWFBw.nfqa7T0YmX3XJU9Xp1VTV2"  # bcrypt hash of the password
+# environment variables of the registry
 WITH_PASSWORD = {
     "REGISTRY_AUTH": "htpasswd",
     "REGISTRY_AUTH_HTPASSWD_REALM": "test",
@@ -28,9 +28,9 @@ WITH_PASSWORD = {
 
 
 class Registry(NamedTuple):
-    """`address` is that of this machine, `inside` that of the registry's own network (host:port).
+    """`address` is the registry's host:port on this machine, `inside` the one on its Docker network.
 
-    `name` is that of its container, `image` what that runs.
+    `name` is the name of its container, `image` the container's image.
     """
 
     address: str
@@ -39,7 +39,7 @@ class Registry(NamedTuple):
     image: str
 
     def trusted_by(self, node: str) -> None:
-        """Let a node pull without TLS, under the name that this machine has for the registry."""
+        """Let a node pull images named after `address`, from `inside`, without TLS."""
         folder = f"/etc/containerd/certs.d/{self.address}"
         script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
         docker("exec", "-i", node, "sh", "-ec", script, stdin=f'server = "http://{self.inside}"\n')
@@ -56,7 +56,7 @@ def serve(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: 
 
 
 def start(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: str = "bridge") -> Registry:
-    """Start an empty registry in a container on that network of the engine; `folder` is for its files."""
+    """Start an empty registry in a container on the Docker network `network`; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
     (work / "htpasswd").write_text(f"{USER}:{HASH}\n")
     name = f"{this_run.unique()}-registry"
@@ -70,5 +70,5 @@ def start(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: 
     (port,) = container["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
     inside = f"{container['NetworkSettings']['Networks'][network]['IPAddress']}:{PORT}"
     address = f"localhost:{port['HostPort']}"
-    until(lambda: not answers.silent(f"http://{address}"))  # a refusal of plain HTTP, or without a password, is an answer too
+    until(lambda: not answers.silent(f"http://{address}"))  # an error, such as for a missing password, is an answer too
     return Registry(address, inside, name, image)

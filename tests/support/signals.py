@@ -11,25 +11,25 @@ from kubetasks.terminal import interruption
 
 
 def handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """Let this be what each signal does that ends a task."""
+    """Set the handler of each signal that ends a task."""
     for number in interruption.SIGNALS:
         signal.signal(number, handler)
 
 
 def received() -> bool:
-    """Whether the first signal has come."""
+    """Return whether the first signal has arrived."""
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or bool(interruption.first_signal())
 
 
 def restore() -> None:
-    """Take the place of the handlers that a task in this process has installed."""
+    """Replace the handlers that a task in this process has installed."""
     handle(signal.SIG_IGN if received() else end)
 
 
 def end(number: int, frame: FrameType | None) -> None:
     """End the run: pass the signal on as SIGTERM, then raise KeyboardInterrupt.
 
-    A terminal signals workers and programs itself; tox and job runners signal this process alone.
+    A terminal also signals workers and programs; tox and job runners signal only this process.
     """
     handle(signal.SIG_IGN)
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():

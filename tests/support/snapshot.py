@@ -1,4 +1,4 @@
-"""Snapshots: what must be the same after a clean-up as before. The symmetric difference is what was added or removed."""
+"""Snapshots of what a clean-up must leave as it was. The symmetric difference of two is what was added, removed or changed."""
 
 import hashlib
 import json
@@ -12,21 +12,21 @@ from tests.support import locks
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import until
 
-Snapshot = set[str]  # a line for each thing in the engine and each file
+Snapshot = set[str]  # a line for each object in the engine and each file
 KINDS = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
-PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these by itself
+PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these on its own
 
 
 def of_cluster(tasks: Tasks, home: Path) -> Snapshot:
-    """Take a snapshot of what carries the cluster's name or our label for it, and of `home`. Others may use the engine."""
-    ways = (f"--filter=name={tasks.cluster}", f"--filter=label={TOOL.key('cluster')}={tasks.cluster}")  # together: with both
+    """Take a snapshot of what has the cluster's name or its label, and of `home`. Other tests may use the engine meanwhile."""
+    ways = (f"--filter=name={tasks.cluster}", f"--filter=label={TOOL.key('cluster')}={tasks.cluster}")  # both at once: AND
     engine = set().union(*(_listed(kind, way) for kind in KINDS for way in ways))
     cached = tasks.settings.cache.rglob(f"*{tasks.cluster}*")
     return engine | _files(cached, [*(PROJECT.folder / ".state").glob(f"{tasks.cluster}*"), home])
 
 
 def of_everything(tasks: Tasks, home: Path) -> Snapshot:
-    """Take a snapshot of the engine, the clusters' state, the cache and `home`. Nobody else may use the engine."""
+    """Take a snapshot of the engine, the clusters' state, the cache and `home`. No other test may use the engine meanwhile."""
     engine = set().union(*map(_listed, (*KINDS, ("images", "--all"))))
     cache = tasks.settings.cache
     cached = [path for path in (*cache.glob("*"), *cache.glob("*/*")) if not path.name.startswith(locks.PREFIX)]
@@ -38,8 +38,8 @@ def _listed(kind: tuple[str, ...], *filters: str) -> Snapshot:
 
 
 def _files(cached: Iterable[Path], places: Iterable[Path]) -> Snapshot:
-    """What is cached, by size and time of change because it is large, and what is in `places`, by content."""
-    # another run may write that of the last setup, and its own notes
+    """Return the cached files by size and modification time, because they are large, and those in `places` by content."""
+    # another run may write the log of the last setup, and its own ledger
     large = [path for path in cached if path.suffix not in (".log", ".jsonl")]
     small = [path for place in places for path in (place, *place.rglob("*"))]
     found = {f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else str(path) for path in large}
@@ -47,18 +47,16 @@ def _files(cached: Iterable[Path], places: Iterable[Path]) -> Snapshot:
 
 
 def objects(tasks: Tasks, *, everywhere: bool = False) -> set[tuple[str, ...]]:
-    """The (kind, namespace, name, content) of each object in the tasks' namespace, or in the cluster; of all but its status."""
+    """Return (kind, namespace, name, content) of each object in the tasks' namespace or `everywhere`, without its status."""
     words = ((), ("--all-namespaces",)) if everywhere else (("--namespaced=true",), (f"--namespace={tasks.namespace}",))
     kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name", *words[0]).split()
     listed = tasks.kubectl("get", ",".join(kind for kind in kinds if kind not in PASSING), *words[1], "--output=json")
-    return {
-        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content(one))
-        for one in json.loads(listed)["items"]
-    }
+    found = [(one["kind"], one["metadata"], _content(one)) for one in json.loads(listed)["items"]]
+    return {(kind, metadata.get("namespace", ""), metadata["name"], content) for kind, metadata, content in found}
 
 
 def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
-    """The objects once the cluster makes no more of its own: what two looks, one after the other, both see."""
+    """Return the objects once the cluster creates no more on its own: when two successive calls of `look` return the same."""
     seen: list[set[tuple[str, ...]]] = [set()]
 
     def same_again() -> bool:

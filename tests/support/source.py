@@ -1,4 +1,4 @@
-"""Source: a copy of the project, as a commit of the working tree would hold it, whose application differs from the original."""
+"""Source: a copy of the project, as a commit of the working tree would contain it, with a changed application."""
 
 import re
 import secrets
@@ -13,7 +13,7 @@ NAME = PROJECT.application.name
 
 
 def built_from(folder: Path, dockerfile: str = "Dockerfile") -> Source:
-    """What the application's image is built from, as if that folder were its source."""
+    """Return what the application's image is built from if its source is `folder`."""
     return Source(NAME, folder, folder / dockerfile)
 
 
@@ -28,13 +28,13 @@ def clone(folder: Path) -> Path:
 
 
 def changed(folder: Path) -> Path:
-    """Copy the project to a folder, with a changed application: each such copy has the same build id."""
+    """Copy the project to a folder and change the application; all such copies have the same build id."""
     edit(clone(folder))
     return folder
 
 
 def renamed(folder: Path, name: str) -> Path:
-    """Copy the project to a folder, for an application of that name."""
+    """Copy the project to a folder, give the application this name, and edit it uniquely."""
     for path in (clone(folder) / "tasks.py", *folder.glob("k8s/*.yaml")):
         path.write_text(re.sub(rf"\b{NAME}(?!-tasks)\b", name, path.read_text()))
     edit_uniquely(folder)
@@ -42,13 +42,13 @@ def renamed(folder: Path, name: str) -> Path:
 
 
 def build(text: str) -> str:
-    """The one build id that a task named in its output."""
+    """Return the only build id in the output of a task."""
     (found,) = set(re.findall(rf"{NAME}:([0-9a-f]{{12}})", text))
     return str(found)
 
 
 def edit_uniquely(folder: Path, line: str = "") -> None:
-    """Add a line, and a comment that makes the source one that nobody has built yet."""
+    """Add a line with a comment that makes the source unique, so that it has never been built."""
     edit(folder, f"{line}  # {secrets.token_hex(4)}")
 
 

@@ -7,12 +7,8 @@ import pytest
 
 from tasks import PROJECT
 
-DOCUMENTS = [
-    *PROJECT.folder.glob("*.md"),
-    *PROJECT.folder.glob("docs/*.md"),
-    *PROJECT.folder.glob("nodeimages/**/*.md"),
-    *(PROJECT.folder / f"{name}/README.md" for name in ("benchmarks", "tests")),
-]
+PATTERNS = ("*.md", "docs/*.md", "nodeimages/**/*.md", "benchmarks/README.md", "tests/README.md")
+DOCUMENTS = [path for pattern in PATTERNS for path in PROJECT.folder.glob(pattern)]
 FOLDERS = ".ci ci .github benchmarks docs images k8s kubetasks nodeimages requirements simple_server tests".split()
 NAMES = {path.name for folder in FOLDERS for path in (PROJECT.folder / folder).rglob("*")}
 PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")

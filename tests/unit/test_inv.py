@@ -61,15 +61,10 @@ class Clone:
         (self.bin / "python3").symlink_to(version)
 
     def start(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            argv or ["./inv"],
-            cwd=cwd or self.folder,
-            env={"PATH": str(self.bin), "LOG": str(self.log), **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a process group of its own
-        )
+        """In a process group of its own."""
+        words, env, pipe = argv or ["./inv"], {"PATH": str(self.bin), "LOG": str(self.log), **variables}, subprocess.PIPE
+        where = cwd or self.folder
+        return subprocess.Popen(words, cwd=where, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
     def inv(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         run = self.start(*argv, cwd=cwd, **variables)

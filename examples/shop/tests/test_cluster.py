@@ -12,7 +12,7 @@ def orders(app):
 
 
 def wait_for_orders(app, number, seconds=30):
-    """Wait for so many orders: the worker needs a moment, and the API until it has found a new database."""
+    """Wait for `number` orders: the worker needs a moment, and the API needs time to find a new database."""
     found, over = None, time.monotonic() + seconds
     while found != number and time.monotonic() < over:
         try:

@@ -7,12 +7,8 @@ import yaml
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import until
 
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "data"},
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
-}
+SPEC = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+CLAIM = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": SPEC}
 FOLDERS = "/var/local-path-provisioner"  # on a node, whether its image was pulled or built: one for each volume
 WRITES = "open('/data/file', 'w').write('kept')"
 READS = "print(open('/data/file').read())"

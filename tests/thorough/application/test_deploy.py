@@ -79,11 +79,8 @@ def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -
 
 def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_changed(app: Tasks) -> None:
     kube = app.as_cluster().run(app.namespace).kube
-    ours = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "text", "namespace": app.namespace, "labels": TOOL.labels},
-    }
+    metadata = {"name": "text", "namespace": app.namespace, "labels": TOOL.labels}
+    ours = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     objects.apply(kube, ours)
     before = objects.read_owned(kube, ours)
     assert before

@@ -64,44 +64,28 @@ def objects(app: str, namespace: str) -> list[dict[str, Any]]:
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {}}}}}
     served = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    group = {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [served]}
     roles = "rbac.authorization.k8s.io"
+    bound: dict[str, Any] = {"roleRef": {"apiGroup": roles, "kind": "Role", "name": "reader"}}
+    bound["subjects"] = [{"kind": "ServiceAccount", "name": "reader", "namespace": namespace}]
+    cron = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod("", app, restartPolicy="Never")}}}}
+    scaled = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 2}
     return [
         item("v1", "ServiceAccount", "reader"),
         item(f"{roles}/v1", "Role", "reader", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]),
-        item(
-            f"{roles}/v1",
-            "RoleBinding",
-            "reader",
-            roleRef={"apiGroup": roles, "kind": "Role", "name": "reader"},
-            subjects=[{"kind": "ServiceAccount", "name": "reader", "namespace": namespace}],
-        ),
+        item(f"{roles}/v1", "RoleBinding", "reader", **bound),
         item(f"{roles}/v1", "ClusterRole", namespace, rules=[]),
         item("apps/v1", "Deployment", "worker", **running("worker", pod(WORK, app))),
         item("batch/v1", "Job", "migrate", spec={"template": {"spec": pod(MIGRATE, app, restartPolicy="Never")}}),
         item("apps/v1", "StatefulSet", "store", **running("store", pod(STORE, app, container=mounted), **claims)),
         item("v1", "Service", "store", spec={"selector": {"app": "store"}, "ports": [{"port": 8000}]}),
         item("apps/v1", "DaemonSet", "agent", **running("agent", pod(WAIT, app, serviceAccountName="reader"))),
-        item(
-            "batch/v1",
-            "CronJob",
-            "report",
-            spec={"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod("", app, restartPolicy="Never")}}}},
-        ),
+        item("batch/v1", "CronJob", "report", spec=cron),
         item("networking.k8s.io/v1", "Ingress", "store", spec={"defaultBackend": {"service": store}}),
         item("networking.k8s.io/v1", "NetworkPolicy", "all", spec={"podSelector": {}, "ingress": [{}], "egress": [{}]}),
-        item(
-            "autoscaling/v2",
-            "HorizontalPodAutoscaler",
-            "worker",
-            spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}, "maxReplicas": 2},
-        ),
+        item("autoscaling/v2", "HorizontalPodAutoscaler", "worker", spec=scaled),
         item(f"{GROUP}/v1", "Widget", "one", spec={}),
-        item(
-            "apiextensions.k8s.io/v1",
-            "CustomResourceDefinition",
-            f"widgets.{GROUP}",
-            spec={"group": GROUP, "names": names, "scope": "Namespaced", "versions": [served]},
-        ),
+        item("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"widgets.{GROUP}", spec=group),
         item("v1", "Pod", "once", spec=pod("print('said once')", app, restartPolicy="Never", serviceAccountName="reader")),
     ]
 

@@ -65,10 +65,8 @@ def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: 
     told = here.cluster.diagnosis(app.namespace)
     assert "  code      pods-refused\n" in told, "though it is not the application's"
     assert "\n  also      job/once failed: " in told
-    with (
-        pytest.raises(ProgramError, match=r"^kubectl ended with 1: .*timed out waiting"),
-        here.port_forward("deployment/web", 80, 1),
-    ):
+    late_port = pytest.raises(ProgramError, match=r"^kubectl ended with 1: .*timed out waiting")
+    with late_port, here.port_forward("deployment/web", 80, 1):
         pass
 
 

@@ -112,13 +112,9 @@ class UserTasks(Tasks):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            **super().environment,
-            "INVOKE_CLUSTER_PROVIDER": "existing",
-            "INVOKE_CLUSTER_CONTEXT": "theirs",
-            "INVOKE_CLUSTER_KUBECONFIG": str(self.own_kubeconfig),
-            "INVOKE_APP_REGISTRY": self.registry,
-        }
+        chosen = {"PROVIDER": "existing", "CONTEXT": "theirs", "KUBECONFIG": str(self.own_kubeconfig)}
+        own = {f"INVOKE_CLUSTER_{name}": value for name, value in chosen.items()}
+        return {**super().environment, **own, "INVOKE_APP_REGISTRY": self.registry}
 
     @property
     def kubeconfig(self) -> Path:

@@ -19,26 +19,16 @@ echo "${PWD##*/}: ${0##*/} $* ($#) $INVOKE_KUBETASKS_CLUSTER_KUBERNETES $INVOKE_
 BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")  # how GitHub runs `shell: bash`
 HARM = "$(touch harm) ; touch harm"
 KUBERNETES, PROVIDER = "INVOKE_KUBETASKS_CLUSTER_KUBERNETES", "INVOKE_KUBETASKS_CLUSTER_PROVIDER"
+MINOR, PACKAGES = f"1.34{HARM}", f"kubetasks==1.2 {HARM}"
+INPUTS = {"kubernetes": MINOR, "provider": "minikube", "packages": PACKAGES, "working-directory": "shop"}
+INPUTS["pytest-args"] = f"-k 'a or b'\nPATH={HARM}"
 
 
 @pytest.mark.parametrize(
     ("given", "folder", "packages", "words", "chosen", "arguments"),
     [
         ({}, "work", "kubetasks pytest pytest-xdist", 4, (DEFAULT_KUBERNETES, "kind"), []),
-        (
-            {
-                "kubernetes": f"1.34{HARM}",
-                "provider": "minikube",
-                "packages": f"kubetasks==1.2 {HARM}",
-                "pytest-args": f"-k 'a or b'\nPATH={HARM}",
-                "working-directory": "shop",
-            },
-            "shop",
-            f"kubetasks==1.2 {HARM}",
-            7,
-            (f"1.34{HARM}", "minikube"),
-            [f"PYTEST_ADDOPTS=-k 'a or b' PATH={HARM}"],
-        ),
+        (INPUTS, "shop", PACKAGES, 7, (MINOR, "minikube"), [f"PYTEST_ADDOPTS=-k 'a or b' PATH={HARM}"]),
     ],
     ids=["defaults", "inputs"],
 )

@@ -167,39 +167,30 @@ def test_what_is_asked_and_what_is_made_of_it(script: Script, engine: Engine, na
 
 
 SEE_DOCTOR = "\n  ./inv doctor shows what this machine has; the engine's own log may say more"
+PULLING, UNKNOWN = "Pulling app:1 failed:", "x509: unknown authority"
+AGAIN = "Try again: ./inv setup; ./inv doctor reports a proxy that the engine lacks"
+PUSHING = {
+    UNKNOWN: "Put the certificate of its authority into /etc/docker/certs.d/host:5000/ca.crt",
+    "denied: no access": "docker login host:5000; you must be allowed to push to host:5000/app",
+    "connection refused": "Check INVOKE_APP_REGISTRY; docker push host:5000/app shows the same",
+}
+DISK, BAD = [stages(1), (STAGE.format(1), 500, {"message": "disk"})], [LOOKED, (TAGGING, 400, {"message": "bad"})]
+
+
+def pulling(error: str, kind: type[EngineError]) -> Row:
+    return lambda it: it.pull("app:1", print), [(PULL, 200, lines({"error": error}))], kind
+
+
+def pushing(error: str) -> Row:
+    return lambda it: it.push(AT_HOST, print), [(PUSH, 200, lines({"error": f" {error}"}))], ImageError
+
+
 REFUSED: dict[str, Row] = {
-    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor reports a proxy that the engine lacks": (
-        lambda it: it.pull("app:1", print),
-        [(PULL, 200, lines({"error": "toomanyrequests"}))],
-        PullError,
-    ),
-    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's CA: docs/setup.md": (
-        lambda it: it.pull("app:1", print),
-        [(PULL, 200, lines({"error": "x509: unknown authority"}))],
-        EngineError,
-    ),
-    **{
-        f"The registry rejected host:5000/app: {told}\n  {hint}": (
-            lambda it: it.push(AT_HOST, print),
-            [(PUSH, 200, lines({"error": f" {told}"}))],
-            ImageError,
-        )
-        for told, hint in (
-            ("x509: unknown authority", "Put the certificate of its authority into /etc/docker/certs.d/host:5000/ca.crt"),
-            ("denied: no access", "docker login host:5000; you must be allowed to push to host:5000/app"),
-            ("connection refused", "Check INVOKE_APP_REGISTRY; docker push host:5000/app shows the same"),
-        )
-    },
-    f"Removing stages of builds failed: disk{SEE_DOCTOR}": (
-        lambda it: it.remove_dangling(),
-        [stages(1), (STAGE.format(1), 500, {"message": "disk"})],
-        EngineError,
-    ),
-    f"Tagging app:1 failed: bad{SEE_DOCTOR}": (
-        lambda it: it.tag("app:1", "app:2"),
-        [LOOKED, (TAGGING, 400, {"message": "bad"})],
-        EngineError,
-    ),
+    f"{PULLING} toomanyrequests\n  {AGAIN}": pulling("toomanyrequests", PullError),
+    f"{PULLING} {UNKNOWN}\n  The engine does not trust your company's CA: docs/setup.md": pulling(UNKNOWN, EngineError),
+    **{f"The registry rejected host:5000/app: {told}\n  {hint}": pushing(told) for told, hint in PUSHING.items()},
+    f"Removing stages of builds failed: disk{SEE_DOCTOR}": (lambda it: it.remove_dangling(), DISK, EngineError),
+    f"Tagging app:1 failed: bad{SEE_DOCTOR}": (lambda it: it.tag("app:1", "app:2"), BAD, EngineError),
 }
 
 

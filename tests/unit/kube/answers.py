@@ -4,16 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubetasks.project.labels import TOOL
-from tasks import PROJECT
-
 FOLDER = Path(__file__).parent / "recorded"
 
 
-def recorded(name: str, app: str = PROJECT.application.name) -> Any:
-    """Return the answers recorded as `name`, as if the application were called `app`."""
-    text = (FOLDER / f"{name}.json").read_text()
-    return json.loads(text.replace(PROJECT.application.name, app).replace(f"{app}-tasks", TOOL.name))
+def recorded(name: str) -> Any:
+    """Return the answers recorded as `name`."""
+    return json.loads((FOLDER / f"{name}.json").read_text())
 
 
 def event(name: str, seconds: int, reason: str, message: str, **more: object) -> dict[str, Any]:

@@ -50,13 +50,7 @@ def answering(folder: Path, *answers: tuple[int, str], own: bool = True) -> Kube
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [
-        (200, "hello"),
-        (302, ""),
-        (404, '"not found"'),
-        (500, "[]"),
-        (403, '{"reason": "Forbidden"}'),  # the pod's own answer, not the API server's
-    ],
+    [(200, "hello"), (302, ""), (404, '"not found"'), (500, "[]"), (403, '{"reason": "Forbidden"}')],  # the last is the pod's own
 )
 def test_what_a_pod_answers_through_the_api_server(tmp_path: Path, status: int, text: str) -> None:
     assert answering(tmp_path, (status, text)).ask("Pod", "ns", "pod-1", 8000, "/") == (status, text)

@@ -15,6 +15,7 @@ SCHEDULED: Object = {
     **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable"), 2),
 }
 CANARY: Object = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+ON_DELETE: Object = {"updateStrategy": {"type": "OnDelete"}}
 
 
 def item(kind: str, spec: Object | None = None, **status: Any) -> Object:
@@ -44,10 +45,7 @@ def pod(name: str, reason: str = "", created: str = "2026-01-01T00:00:00Z") -> O
         (item("StatefulSet", {"replicas": 3}, **COUNTED | {"updatedReplicas": 1}), Pending("1 of 3 new pods created")),
         (item("StatefulSet", {"replicas": 3, **CANARY}, **COUNTED | {"updatedReplicas": 1}), Done("3 of 3 pods ready")),
         (item("StatefulSet", {"replicas": 3, **CANARY}, **COUNTED | {"updatedReplicas": 0}), Pending("2 of 3 new pods created")),
-        (
-            item("StatefulSet", {"replicas": 3, "updateStrategy": {"type": "OnDelete"}}, **COUNTED | {"updatedReplicas": 0}),
-            Done("3 of 3 pods ready"),
-        ),
+        (item("StatefulSet", {"replicas": 3, **ON_DELETE}, **COUNTED | {"updatedReplicas": 0}), Done("3 of 3 pods ready")),
         (item("StatefulSet", {"replicas": 3}), Pending("waiting for the statefulset controller")),
         (item("DaemonSet", **SCHEDULED), Done("2 of 2 pods ready")),
         (item("DaemonSet", **SCHEDULED | {"numberAvailable": 1}), Pending("1 of 2 pods ready")),

@@ -14,7 +14,7 @@ from kubetasks.engine import image
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
-from kubetasks.kube.client import Object, describe
+from kubetasks.kube.client import Object, describe, reference
 from kubetasks.pipeline import desired
 from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application, Project
@@ -24,12 +24,8 @@ from tasks import PROJECT
 NAMED = "app.kubernetes.io/name"
 LABELS = {NAMED: "web"}
 CONTAINER = {"name": "web", "image": "w"}
-OTHER: Object = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "other"},
-    "spec": {"template": {"spec": {"containers": [CONTAINER]}}},
-}
+TEMPLATE = {"spec": {"containers": [CONTAINER]}}
+OTHER: Object = {**reference("Deployment", "other"), "spec": {"template": TEMPLATE}}
 PULLED = Delivered("reg.example.com/simple-server:abc", pulled=True)
 
 
@@ -205,6 +201,7 @@ def pods(**template: object) -> Object:
 CONTAINERS = "/spec/template/spec/containers"
 OTHER_PORT = CONTAINER | {"ports": [{"containerPort": 5000}]}
 SERVICE: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "simple-server"}}
+NEEDS = "each object needs apiVersion"
 NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"ports": ["http"]}}]
 
 
@@ -216,23 +213,13 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
         ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
         ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
-        (
-            "service",
-            but("service", "/spec/type", "ExternalName"),
-            r"service/simple-server in .* is an ExternalName: it sends requests to no pod",
-        ),
+        ("service", but("service", "/spec/type", "ExternalName"), r"is an ExternalName: it sends requests to no pod"),
         ("service", but("service", "/spec/selector", {"app": "web"}), "selects no pod .* its pods lack app=web"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* each object needs apiVersion") for one in (["kind"], "text", OTHER | {"kind": 1})),
-        *(
-            ("other", OTHER | {"metadata": one}, "each object needs apiVersion")
-            for one in ({"name": 123}, {"generateName": "a-"})
-        ),
-        ("other", OTHER | {"apiVersion": None}, "each object needs apiVersion"),
-        *(
-            ("deployment", but("deployment", CONTAINERS, one), "has no container simple-server")
-            for one in (None, [{"image": "x"}])
-        ),
+        *(("other", OTHER | {"metadata": one}, NEEDS) for one in ({"name": 123}, {"generateName": "a-"})),
+        ("other", OTHER | {"apiVersion": None}, NEEDS),
+        *(("deployment", but("deployment", CONTAINERS, one), "has no container") for one in (None, [{"image": "x"}])),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, name: str, item: object, words: str) -> None:

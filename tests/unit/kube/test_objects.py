@@ -59,7 +59,9 @@ def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_i
     template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "a", "image": "a:1"}]}}
     spec = {"replicas": 3, "template": template}
     kube._put("Deployment", "default", NAME, {"apiVersion": "apps/v1", "metadata": {"labels": OURS}, "spec": spec})
-    objects.replace_template(kube, kube.one("Deployment"), template)
+    another = {**template, "spec": {"containers": [{"name": "a", "image": "a:2"}]}}
+    objects.replace_template(kube, kube.one("Deployment"), another)
+    assert kube.one("Deployment")["spec"] == {"replicas": 3, "template": another}
     assert ["replicas" in body["spec"] for *_, body, content in kube.asked if content == objects.APPLY_PATCH] == [False]
 
 

@@ -131,11 +131,8 @@ class LivingKube(Kube):
             raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
         if method == "GET":
             return copy.deepcopy(there or {})
-        if (
-            there
-            and isinstance(body, dict)
-            and body.get("metadata", {}).get("uid", there["metadata"]["uid"]) != there["metadata"]["uid"]
-        ):
+        wanted = body.get("metadata", {}).get("uid") if isinstance(body, dict) else None
+        if there and wanted not in (None, there["metadata"]["uid"]):
             raise ApiError(method, 422, "Invalid", "metadata.uid: field is immutable")
         if kind == "Service" and method == "PATCH":
             self._require_free_port(key, body)
@@ -215,13 +212,9 @@ class LivingKube(Kube):
         where = {"namespace": namespace} if namespace else {}
         given = more.get("metadata", {})
         metadata = {"generation": 1, "uid": f"{kind}-{version}", "creationTimestamp": BEGUN, **given, "name": name, **where}
-        self.objects[kind, namespace, name] = {
-            "apiVersion": VERSIONS[kind],
-            "kind": kind,
-            **more,
-            "metadata": {**metadata, "resourceVersion": version},
-        }
-        return self.objects[kind, namespace, name]
+        item = {"apiVersion": VERSIONS[kind], "kind": kind, **more, "metadata": {**metadata, "resourceVersion": version}}
+        self.objects[kind, namespace, name] = item
+        return item
 
     def _change(self, key: tuple[str, str, str], body: Object) -> None:
         before = self.objects.get(key, {})
@@ -292,12 +285,9 @@ class LivingKube(Kube):
         self._pods(newest, 1 if broken and spec["replicas"] else spec["replicas"], broken)
         pods = [pod for pod in self.all("Pod", namespace) if pod["metadata"]["name"].startswith(f"{name}-")]
         updated = [pod for pod in pods if pod["metadata"]["labels"]["pod-template-hash"] == digest]
-        deployment["status"] = {
-            "observedGeneration": metadata["generation"],
-            "replicas": len(pods),
-            "updatedReplicas": len(updated),
-            "availableReplicas": sum(pod["status"]["phase"] == "Running" for pod in pods),
-        }
+        available = sum(pod["status"]["phase"] == "Running" for pod in pods)
+        counts = {"replicas": len(pods), "updatedReplicas": len(updated), "availableReplicas": available}
+        deployment["status"] = {"observedGeneration": metadata["generation"], **counts}
 
     def _pods(self, replica_set: Object, number: int, broken: str) -> None:
         metadata, namespace = replica_set["metadata"], replica_set["metadata"]["namespace"]
@@ -329,22 +319,16 @@ class LivingKube(Kube):
         service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]} if self.balanced and outside else {}}
         if spec.get("type") != "ClusterIP":
             spec["ports"][0].setdefault("nodePort", 31000)
-        pods = [
-            one for one in self.all("Pod", metadata["namespace"]) if spec["selector"].items() <= one["metadata"]["labels"].items()
-        ]
-        ends = [
-            {"targetRef": {"name": one["metadata"]["name"]}, "conditions": {"ready": one["status"]["phase"] == "Running"}}
-            for one in pods
-        ]
+        selector, ends = spec["selector"].items(), list[Object]()
+        for pod in self.all("Pod", metadata["namespace"]):
+            if selector <= pod["metadata"]["labels"].items():
+                ready = pod["status"]["phase"] == "Running"
+                ends.append({"targetRef": {"name": pod["metadata"]["name"]}, "conditions": {"ready": ready}})
         labels = {"kubernetes.io/service-name": metadata["name"]}
         own = {"labels": labels, "ownerReferences": [{"kind": "Service", "uid": metadata["uid"]}]}
         ports = [{"name": spec["ports"][0].get("name", ""), "port": PORT}]
-        self._put(
-            "EndpointSlice",
-            metadata["namespace"],
-            f"{metadata['name']}-slice",
-            {"metadata": own, "endpoints": ends, "ports": ports},
-        )
+        found = {"metadata": own, "endpoints": ends, "ports": ports}
+        self._put("EndpointSlice", metadata["namespace"], f"{metadata['name']}-slice", found)
 
     # traffic
 

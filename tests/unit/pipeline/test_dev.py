@@ -269,12 +269,7 @@ def test_after_one_that_failed_a_line_names_each_image_that_is_new(
 def test_a_line_has_each_kind_of_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = world(tmp_path, monkeypatch, mailer=True)
     one, other = (f"{source.name}:1" for source in there.run.app.sources)
-    steps = [
-        f"Building {one}",
-        f"Building {other}",
-        "Building 2 images",
-        f"Delivering {one} through",
-        f"Delivering {other} through",
-    ]
-    told = dev._stages([(text, 1.0) for text in [*steps, f"{one}, {other} are deployed"]], there.run.app)
+    building = [f"Building {one}", f"Building {other}", "Building 2 images"]
+    delivering = [f"Delivering {name} through" for name in (one, other)]
+    told = dev._stages([(text, 1.0) for text in [*building, *delivering, f"{one}, {other} are deployed"]], there.run.app)
     assert told == {"building 2 images": 1.0, "delivering": 2.0, "already deployed": 1.0}

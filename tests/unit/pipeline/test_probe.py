@@ -73,11 +73,8 @@ def test_what_may_come_too_early_has_ports_that_no_other_request_gets(url: str) 
 
 
 def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
-    closed, first, second = (
-        Address("http://127.0.0.1:1/", "node port"),
-        Address(url, "mapped port"),
-        Address(url, "load balancer"),
-    )
+    closed = Address("http://127.0.0.1:1/", "node port")
+    first, second = Address(url, "mapped port"), Address(url, "load balancer")
     assert probe.answering(PROJECT.application, [closed, first, second]) == [first, second]
     assert probe.first_answering(PROJECT.application, [closed, second, first]) == second
     assert probe.first_answering(PROJECT.application, [closed]) is None

@@ -21,11 +21,8 @@ def test_tasks_that_change_nothing_read_each_object_once(tmp_path: Path, monkeyp
     app.deploy(there.run)
     app.expose(there.run)
     app.scale(there.run, 3)
-    requests = Counter(
-        (method, target, "dryRun" in (query or {}))
-        for method, target, query, *_ in there.kube.asked
-        if "/namespaces/default/" in target
-    )
+    asked = [(method, target, "dryRun" in (query or {})) for method, target, query, *_ in there.kube.asked]
+    requests = Counter(one for one in asked if "/namespaces/default/" in one[1])
     assert len(requests) == 12, "three objects are read, rehearsed and applied; replica sets, pods and endpoints are listed"
     assert set(requests.values()) == {1}
 

@@ -45,18 +45,14 @@ REGISTRIES = ["", "localhost", "localhost:5000/team", "registry.example.com", "1
 @pytest.mark.parametrize(
     ("section", "name", "value", "meant"),
     [
-        ("cluster", "port", "65535", 65535),
-        ("cluster", "nodes", "10", 10),
+        *(("cluster", name, value, int(value)) for name, value in (("port", "65535"), ("nodes", "10"))),
         ("cluster", "runtime", "docker", "docker"),
         ("cluster", "kubernetes", "v1.36", "1.36"),
         ("cluster", "kubeconfig", "~/theirs.yaml", "/somebody/theirs.yaml"),
-        ("app", "replicas", "0", 0),
-        ("app", "replicas", "100", 100),
+        *(("app", "replicas", value, int(value)) for value in ("0", "100")),
         ("app", "namespace", "a" * 63, "a" * 63),
-        ("app", "timeout", "3600", 3600),
-        ("app", "grace_period", "0", 0),
-        ("setup", "images", "pull", "pull"),
-        ("setup", "engine", "refuse", "refuse"),
+        *(("app", name, value, int(value)) for name, value in (("timeout", "3600"), ("grace_period", "0"))),
+        *(("setup", name, value, value) for name, value in (("images", "pull"), ("engine", "refuse"))),
         *(("app", "registry", value, value) for value in REGISTRIES),
     ],
 )

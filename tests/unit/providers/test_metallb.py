@@ -12,12 +12,8 @@ from tests.unit.pipeline.living import LivingKube
 
 
 def item(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": VERSIONS.get(kind, "v1"),
-        "kind": kind,
-        "metadata": {"name": name, "namespace": metallb.NAMESPACE},
-        **more,
-    }
+    metadata = {"name": name, "namespace": metallb.NAMESPACE}
+    return {"apiVersion": VERSIONS.get(kind, "v1"), "kind": kind, "metadata": metadata, **more}
 
 
 def pod(name: str) -> dict[str, Any]:
@@ -50,15 +46,10 @@ def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet
 def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its_readiness_at_once() -> None:
     _namespace, definition, controller, speaker = metallb.installation(copy.deepcopy(RELEASED), TOOL)
     assert (definition["spec"], definition["metadata"]["labels"]) == ({"group": "metallb.io"}, TOOL.labels)
-    assert [one["spec"]["template"]["spec"]["containers"][0] for one in (controller, speaker)] == [
-        {
-            "name": name,
-            "image": "metallb",
-            "args": ["--port=1", argument],
-            "readinessProbe": {"httpGet": {"path": "/"}, "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60},
-        }
-        for name, argument in (("controller", "--webhook-mode=disabled"), ("speaker", "--ignore-exclude-lb"))
-    ]
+    probe = {"httpGet": {"path": "/"}, "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60}
+    for one, argument in ((controller, "--webhook-mode=disabled"), (speaker, "--ignore-exclude-lb")):
+        own = {"name": one["metadata"]["name"], "args": ["--port=1", argument], "image": "metallb", "readinessProbe": probe}
+        assert one["spec"]["template"]["spec"]["containers"] == [own]
 
 
 def test_it_is_there_once_its_settings_are_those_of_the_network() -> None:

@@ -16,9 +16,7 @@ BUILT, PULLED = names.node(DEFAULT_KUBERNETES), KUBERNETES[DEFAULT_KUBERNETES].p
 @pytest.mark.parametrize(
     ("way", "there", "wanted", "present"),
     [
-        ("pull", (), PULLED, False),
         ("pull", (BUILT,), PULLED, False),
-        ("build", (), BUILT, False),
         ("build", (PULLED,), BUILT, False),
         ("auto", (), PULLED, False),
         ("auto", (BUILT,), BUILT, True),

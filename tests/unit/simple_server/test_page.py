@@ -10,26 +10,12 @@ from simple_server.identity import Identity
 from simple_server.page import Page
 from tests.unit.simple_server.wsgi import BROWSER, application, call, count_of
 
+HTML = [BROWSER, "text/html", "TEXT/HTML; q=0.5", "text/html, application/json"]
+UNWANTED = [f"text/html;q={quality}" for quality in ("0.5, application/json", "0", "0.000", "much", "", "nan")]
+OTHERS = [*UNWANTED, "application/json", "*/*", "text/htmlx", ""]
 
-@pytest.mark.parametrize(
-    ("accept", "html"),
-    [
-        (BROWSER, True),
-        ("text/html", True),
-        ("TEXT/HTML; q=0.5", True),
-        ("text/html, application/json", True),
-        ("text/html;q=0.5, application/json", False),
-        ("text/html;q=0", False),
-        ("text/html;q=0.000", False),
-        ("text/html;q=much", False),
-        ("text/html;q=", False),
-        ("text/html;q=nan", False),
-        ("application/json", False),
-        ("*/*", False),
-        ("text/htmlx", False),
-        ("", False),
-    ],
-)
+
+@pytest.mark.parametrize(("accept", "html"), [*((one, True) for one in HTML), *((one, False) for one in OTHERS)])
 def test_a_client_that_prefers_html_gets_the_page(accept: str, html: bool) -> None:
     assert call(application(), accept=accept).headers["Content-Type"].startswith("text/html" if html else "application/json")
 

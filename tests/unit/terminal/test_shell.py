@@ -1,6 +1,7 @@
 """Programs are run from argument lists; an error has the output of the program that failed."""
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,9 @@ DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
 def test_what_fails_while_a_program_runs_ends_the_program(
     monkeypatch: pytest.MonkeyPatch, code: str, given: dict[str, Any], error: type[BaseException]
 ) -> None:
+    process: Any = shell.start(python(code), stderr=subprocess.PIPE, text=True)
+    monkeypatch.setattr(shell, "start", lambda *_argv, **_more: process)
     monkeypatch.setattr(shell, "END_SECONDS", 0.1)
     with pytest.raises(error):
         shell.run(python(code), **given)
+    assert process.returncode is not None

@@ -63,14 +63,6 @@ def noted(ledger: Ledger) -> list[Entry]:
     return _entries(ledger.path.read_text()) if ledger.path.exists() else []
 
 
-def test_a_given_setting_comes_before_a_variable_and_a_default() -> None:
-    environment = {"INVOKE_CLUSTER_NODES": "2", "INVOKE_CLUSTER_NAME": "other"}
-    found = Cluster(PROJECT, {"cluster.name": "demo"}, environment=environment).settings
-    assert (found.cluster, found.nodes, found.port) == ("demo", 2, 8080)
-    prefixed = dataclasses.replace(PROJECT, prefix="shop")
-    assert Cluster(prefixed, {}, environment={"INVOKE_SHOP_CLUSTER_NODES": "3"}).settings.nodes == 3
-
-
 @pytest.mark.parametrize("broken", [False, True])
 def test_an_image_that_tests_need_is_built_and_delivered_while_the_cluster_starts(
     there: World, ledger: Ledger, broken: bool

@@ -74,7 +74,7 @@ def test_a_run_that_asks_for_no_cluster_changes_nothing_and_imports_little(tmp_p
     ("option", "variables", "words"),
     [
         ("", {}, "engine, kind, node image.*; kubetasks setup !"),
-        ("kubernetes=1.2", {}, f"{KUBERNETES} must be one of .*"),
+        ("", {KUBERNETES: "1.2"}, f"{KUBERNETES} must be one of .*"),
         ("provider=minikube", {}, f"engine, minikube, node image.*; {PROVIDER}=minikube kubetasks setup !"),
         ("provider=kind", {PROVIDER: "minikube"}, "engine, kind, node image.*; kubetasks setup !"),
         ("kubernetes=1.35", {KUBERNETES: "1.34"}, f"engine, kind, node image.*; {KUBERNETES}=1.35 kubetasks setup !"),
