@@ -201,7 +201,8 @@ def test_a_stale_venv_is_made_again_once(installed: Clone, change: str) -> None:
 def test_an_interrupted_installation_is_repaired(clone: Clone, step: str) -> None:
     assert clone.inv(KILL=step).returncode == -9
     ended = clone.inv()
-    assert (ended.returncode, ended.stderr, clone.calls[-2:]) == (0, CREATING, ["pip", "kubetasks"])
+    assert (ended.returncode, clone.calls[-2:]) == (0, ["pip", "kubetasks"])
+    assert ended.stderr.endswith(CREATING), "a child of the killed one may hold the lock a moment longer"
 
 
 @pytest.mark.parametrize(
