@@ -268,12 +268,18 @@ def service_edits(item: Object, app: Application, node_port: int | None) -> list
 
 
 def require_selected(given: Sequence[Manifest], app: Application) -> None:
-    """Raise SettingError if the application's service selects no pod of its deployment."""
+    """Raise SettingError if the application's service selects no pod of its deployment, or no port of its containers."""
     key, _, value = app.selector.partition("=")
     labels = within(named(given, app.deployment), "spec", "template", "metadata", "labels")
     if missing := unselected(named(given, app.service), {"metadata": {"labels": {**labels, key: value}}}):
         message = f"{app.service} in {app.manifests} selects no pod of {app.deployment}: its pods lack {missing}"
         raise SettingError(f"{message}.", "Fix the selector of the service")
+    target = within(named(given, app.service), "spec").get("ports", [{}])[0].get("targetPort")
+    containers = template.containers(named(given, app.deployment))
+    names = [port.get("name") for container in containers for port in container.get("ports") or ()]
+    if isinstance(target, str) and target not in names:
+        message = f"{app.service} in {app.manifests} has the targetPort {target}, and no container of {app.deployment} has"
+        raise SettingError(f"{message} a port of that name.", "Fix targetPort, or name the container's port")
 
 
 def edited(item: Object, edits: Sequence[Edit]) -> Object:

@@ -111,8 +111,12 @@ def delete(run: Run) -> bool:
 
 
 def kubeconfig(run: Run) -> str:
-    """Return the path of the running cluster's kubeconfig; under --dry, even if it is not running. Raises ClusterError."""
-    return run.do.unless_dry(lambda: run.cluster.kubeconfig) or run.provider.kubeconfig
+    """Return the path of the cluster's kubeconfig; under --dry, even if there is none. Raises ClusterError."""
+    path = run.provider.kubeconfig
+    if run.do.unless_dry(run.provider.phase) == "stopped" and Path(path).exists():  # without it, kubectl would take another one
+        run.report.say(f"Cluster {run.provider.name} is stopped: {INV} start")
+        return path
+    return run.do.unless_dry(lambda: run.cluster.kubeconfig) or path
 
 
 def docker_env(run: Run, unset: bool) -> str:

@@ -1,8 +1,10 @@
 """Remove the application: its service, its deployment, its images, or everything."""
 
+from contextlib import suppress
+
 from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
-from kubetasks.errors import LeftoverError
+from kubetasks.errors import ClusterError, LeftoverError
 from kubetasks.kube import states, template
 from kubetasks.kube.kinds import COUNTS
 from kubetasks.pipeline import cluster
@@ -106,7 +108,8 @@ def _remove_application(run: Run, gone: frozenset[str]) -> None:
 def _reachable(run: Run) -> bool:
     """Return False if no engine answers. Raise EngineError instead if a cluster was created from here."""
     try:
-        run.provider.phase()
+        with suppress(ClusterError):  # a cluster that can only be deleted
+            run.provider.phase()
     except AbsentError:
         if run.settings.state_folder.exists():
             raise

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kubetasks.engine import access
 from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
+from kubetasks.project.settings import DEFAULTS
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Phase, Provider
@@ -108,9 +109,19 @@ class Own(Provider):
             raise ClusterError(
                 f"The creation or deletion of cluster {self.name} was interrupted.", f"{INV} start creates it again"
             )
+        if phase == "missing":
+            self._require_no_namesake()
         if phase != "running":
             raise ClusterError(f"Cluster {self.name} is {phase}.", f"{INV} start")
         return self._facts(nodes)
+
+    def _require_no_namesake(self) -> None:
+        """Raise ClusterError if the owner's cluster of this name was created with another provider."""
+        for other in self._engine.clusters():
+            provider = other.provider or DEFAULTS["cluster"]["provider"]
+            if (other.owner, other.name) == (self._app.owner.name, self.name) and provider != self.requirements[0].name:
+                hint = f"{INVOKE}_CLUSTER_PROVIDER={provider} {INV} ...; or choose another name: {INVOKE}_CLUSTER_NAME=NAME"
+                raise ClusterError(f"Cluster {self.name} was created with the provider {provider}.", hint)
 
     # lifecycle
 
@@ -130,6 +141,7 @@ class Own(Provider):
                 if ended := self._do.unless_dry(self.ended):
                     raise ended
             if phase in ("missing", "incomplete"):
+                self._require_no_namesake()
                 self._do.unless_dry(self._require_equipped)
                 self.check()
                 self._require_free()
@@ -166,6 +178,7 @@ class Own(Provider):
                 self._require_ours(nodes)
                 self._say_where_from()
             if not self._existing_parts():
+                self._require_no_namesake()
                 self._do.unless_dry(lambda: self._remove_files(self._wanted.folder))
                 return False
             with self._do.step(f"Deleting cluster {self.name}"):

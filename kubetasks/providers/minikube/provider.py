@@ -260,7 +260,9 @@ class Minikube(Own):
         if not unset:
             self.cluster()
             self._load_base(*self._nodes())
-        return shell.run([self.program, *words], env=self._programs_environment).strip()
+        lines = shell.run([self.program, *words], env=self._programs_environment).splitlines()
+        # its comment names a minikube that is not on PATH, and --unset would end the shell's ssh agent too
+        return "\n".join(line for line in lines if not line.startswith("#") and "SSH_" not in line)
 
     def _load_base(self, node: "Container") -> None:
         """Load the application's base image into the node if it was built on this machine: no registry has it."""

@@ -215,6 +215,7 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
         ("service", but("service", "/spec/type", "ExternalName"), r"is an ExternalName: it sends requests to no pod"),
         ("service", but("service", "/spec/selector", {"app": "web"}), "selects no pod .* its pods lack app=web"),
+        ("service", but("service", "/spec/ports/0/targetPort", "htp"), "targetPort htp, and no container .* port of that name"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* each object needs apiVersion") for one in (["kind"], "text", OTHER | {"kind": 1})),
         *(("other", OTHER | {"metadata": one}, NEEDS) for one in ({"name": 123}, {"generateName": "a-"})),

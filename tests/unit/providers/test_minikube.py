@@ -77,7 +77,7 @@ def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
     profile = Path(minikube.provider.kubeconfig).parent / ".minikube" / "profiles" / NAME / "config.json"
     profile.parent.mkdir(parents=True)
     profile.write_text('{"KubernetesConfig": {"ContainerRuntime": "docker"}}')
-    minikube.program.version = "export DOCKER_HOST=tcp://192.168.49.2:2376\n"
+    minikube.program.version = "export DOCKER_HOST=tcp://192.168.49.2:2376\nunset SSH_AUTH_SOCK;\n# minikube -p demo\n"
     for unset in (False, True):
         assert minikube.provider.docker_env(unset=unset) == "export DOCKER_HOST=tcp://192.168.49.2:2376"
         assert minikube.program.called[-1] == ["docker-env", "--profile", NAME, *(["--unset"] if unset else [])]

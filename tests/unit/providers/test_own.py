@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kubetasks.engine.client import Created
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.providers.own import DELETION_SECONDS
@@ -32,6 +33,15 @@ def test_it_is_created_stopped_and_deleted_with_files_of_its_own(world: World, t
     assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
     assert not (tmp_path / "clone" / ".state").exists()
     assert not world.provider.delete()
+
+
+def test_a_cluster_of_that_name_with_another_provider_is_named(world: World) -> None:
+    other = {"kind": "minikube", "minikube": "kind"}[world.name]
+    world.engine.created = [Created(NAME, other, PROJECT.application.owner.name, "", "")]
+    for refused in (world.provider.start, world.provider.delete, world.provider.cluster):
+        with pytest.raises(ClusterError, match=f"^Cluster demo was created with the provider {other}\\.") as told:
+            refused()
+        assert told.value.hint.startswith(f"INVOKE_CLUSTER_PROVIDER={other} ./inv ")
 
 
 def test_a_cluster_that_another_folder_has_created_says_so(
