@@ -275,8 +275,8 @@ def require_selected(given: Sequence[Manifest], app: Application) -> None:
         message = f"{app.service} in {app.manifests} selects no pod of {app.deployment}: its pods lack {missing}"
         raise SettingError(f"{message}.", "Fix the selector of the service")
     target = within(named(given, app.service), "spec").get("ports", [{}])[0].get("targetPort")
-    containers = template.containers(named(given, app.deployment))
-    names = [port.get("name") for container in containers for port in container.get("ports") or ()]
+    ports = [container.get("ports") for container in template.containers(named(given, app.deployment))]
+    names = [within(port).get("name") for several in ports if isinstance(several, list) for port in several]
     if isinstance(target, str) and target not in names:
         message = f"{app.service} in {app.manifests} has the targetPort {target}, and no container of {app.deployment} has"
         raise SettingError(f"{message} a port of that name.", "Fix targetPort, or name the container's port")
