@@ -328,6 +328,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         os.environ |= {"INVOKE_CLUSTER_NAME": NAME, "INVOKE_CLUSTER_PORT": "18090"}
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would compile the tasks at each start, but not installed packages
         found = settings.read(tasks.PROJECT, settings.DEFAULTS)
         base = requirements.BASE_IMAGE.find(client.connect(), found).reference
         node = requirements.KIND_NODE_IMAGE.find(client.connect(), found).reference

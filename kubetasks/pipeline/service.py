@@ -90,8 +90,7 @@ def tunnel(run: Run) -> None:
     if not provider.tunnelled:
         report.say(f"Cluster {provider.name} needs no tunnel: {INV} service prints the address.")
         return
-    if run.do.unless_dry(lambda: run.seen.address()):  # raises ExposeError without a service
-        report.say(f"While the tunnel is open, {INV} status shows the load balancer's address. Ctrl-C closes it.")
+    run.do.unless_dry(lambda: run.seen.require_addresses())
     try:
         provider.tunnel()
     except KeyboardInterrupt:

@@ -285,6 +285,7 @@ class Minikube(Own):
         self.cluster()
         if not shutil.which("sudo"):  # minikube uses it, even as root, to add a route, which it removes when interrupted
             raise SetupError("minikube tunnel needs sudo on PATH, also as root.", "As root: apt-get install sudo")
+        self._do.say(f"While the tunnel is open, {INV} status shows the load balancer's address. Ctrl-C closes it.")
         code = shell.show([self.program, *words], env=self._programs_environment)
         raise ClusterError(f"minikube tunnel ended with {code}.", f"{INV} status shows whether the cluster runs")
 

@@ -121,12 +121,16 @@ def test_the_commands_are_minikubes_own(minikube: World, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "minikube tunnel --profile demo\n"
 
 
-def test_a_tunnel_needs_sudo_and_says_how_it_ended(minikube: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tunnel_needs_sudo_and_says_how_it_ended(
+    minikube: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     minikube.provider.start()
     monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(SetupError, match="needs sudo on PATH"):
         minikube.provider.tunnel()
+    assert "While the tunnel is open" not in capsys.readouterr().err
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(shell, "show", lambda *_given, **_more: 81)
     with pytest.raises(ClusterError, match="ended with 81"):
         minikube.provider.tunnel()
+    assert "While the tunnel is open" in capsys.readouterr().err
