@@ -15,9 +15,10 @@ from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
 POD_SECONDS = 60.0
-LOOK_SECONDS = 5.0  # between two checks whether the awaited object has failed
+LOOK_SECONDS = 5.0  # between two checks whether the awaited object has failed, and until it must exist
 BARE = ("delete", "create")  # kubectl waits for these without `condition=`
 GIVEN = ("jsonpath=", "condition=")
+NO_OBJECT = "(NotFound)"
 NOT_YET = ("timed out waiting", "condition not met for")  # kubectl's messages; the second one for a timeout of 0
 PODS = ("pod/", "pods/", "po/")
 
@@ -54,7 +55,8 @@ class Namespace:
     def wait(self, what: str, condition: str, timeout: float = SECONDS) -> None:
         """Wait for a condition, such as Available, or for "delete", or for "jsonpath={.status.phase}=Bound".
 
-        Raises RolloutError, with the diagnosis, if it is not met within `timeout` seconds or can no longer be met.
+        Raises RolloutError, with the diagnosis, if it is not met within `timeout` seconds or can no longer be met, or if there is
+        no such object for LOOK_SECONDS.
         """
         with Report().step(f"Waiting for {condition} of {what}"):
             why, items = self._waited(what, condition, timeout)
@@ -76,6 +78,10 @@ class Namespace:
                 return "", []
             except ProgramError as error:
                 (why, *_) = error.output.strip().splitlines()[-1:] or ["kubectl ended"]
+            if NO_OBJECT in why and left:  # its controller may be about to create it again
+                with suppress(ProgramError):
+                    self.kubectl("wait", what, "--for=create", f"--timeout={min(left, LOOK_SECONDS):.1f}s", timeout=SECONDS)
+                    continue
             if not any(words in why for words in NOT_YET):
                 return why, []
             items = [] if bare else self._named(what)

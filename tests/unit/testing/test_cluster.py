@@ -233,3 +233,19 @@ def test_a_wait_ends_when_its_object_has_failed_unless_that_is_what_it_is_for(
     monkeypatch.setattr(Cluster, "kubectl", kubectl)
     with nullcontext() if comes else pytest.raises(RolloutError, match=r"^job/once: it has failed: no more attempts"):
         Namespace(ours(), "mine").wait("job/once", "Failed" if comes else "Complete")
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("comes", [False, True])
+def test_a_wait_allows_a_controller_to_create_its_pod_again(monkeypatch: pytest.MonkeyPatch, comes: bool) -> None:
+    missing = 'Error from server (NotFound): pods "database-0" not found'
+    printed = {"create": iter([""] if comes else ["timed out"]), "condition=Ready": iter([missing, ""])}
+
+    def kubectl(_: object, *words: str, **_more: object) -> str:
+        if words[0] == "wait" and (said := next(printed[words[2].removeprefix("--for=")])):
+            raise ProgramError(["kubectl"], 1, said)
+        return json.dumps({"items": []})
+
+    monkeypatch.setattr(Cluster, "kubectl", kubectl)
+    with nullcontext() if comes else pytest.raises(RolloutError, match=r'^pod/database-0: .*"database-0" not found'):
+        Namespace(ours(), "mine").wait("pod/database-0", "Ready")
