@@ -22,8 +22,8 @@ from kubetasks.testing.cluster import Cluster
 from tests.support import diagnosis, leftovers, locks, order, pages, run, signals, snapshot, source
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
-from tests.support.person import Person
 from tests.support.run import Run
+from tests.support.runner import Machine
 
 ON_STRANGER = pytest.StashKey[int]()  # how many tests use the existing cluster
 
@@ -201,7 +201,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
     environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page sets it
     cache = throwaway.settings.cache
 
-    def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Person | None = None) -> Tasks:
+    def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Machine | None = None) -> Tasks:
         assert f"$ {CLEAN}\n" in page.read_text()
         tasks = throwaway.renamed(by.home / "project" if by else tmp_path)
         stand_ins = {
@@ -221,8 +221,8 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 
         if by:
             by.owns(tasks.folder)
-        env = by.environment(environment) if by else environment
-        terminal = partial(pages.shell, tasks.folder, words=by.words if by else ())
+        env = by.environment(throwaway.environment) if by else environment
+        terminal = partial(pages.shell, tasks.folder, words=by.words(tasks.folder) if by else ())
         # a page tells users of minikube to set this variable in each other terminal
         with terminal(env) as bash, terminal({**env, "INVOKE_CLUSTER_PROVIDER": PROVIDER}) as second:
             pages.run(page, PROVIDER, (bash, second), stand_ins, before, bool(pytestconfig.getoption("update_pages")))

@@ -4,10 +4,12 @@ Its user is not root, but has sudo and the engine's socket. Programs in a chroot
 there. The tool cache has several Pythons: 3.14 and 3.15 are Debian sid's, 3.11 is bookworm's.
 """
 
+import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +21,10 @@ from nodeimages import build, rootfs
 
 USER = "runner"
 ID = 1001  # as there
-PACKAGES = "ca-certificates chromium docker-buildx docker-cli git iproute2 passwd python3-venv python3.15-venv sudo".split()
+PACKAGES = "ca-certificates chromium curl docker-buildx docker-cli git iproute2 passwd python3-venv python3.15-venv sudo".split()
 TOOL_CACHE = "opt/hostedtoolcache/Python"  # as there
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
 # The mounts end with the program. /tmp is shared, so that the engine finds there what a test mounts into a container.
 ENTER = """\
 root=$1 socket=$2 id=$3 folder=$4
@@ -41,13 +44,24 @@ class Machine:
     root: Path
     home: Path
 
-    def run(self, argv: list[str], folder: Path, variables: dict[str, str], timeout: float) -> int:
-        """Run a program as the user in a folder below /tmp with these variables alone, and return its exit code."""
-        words = ["unshare", "--mount", "--propagation=slave", "sh", "-ec", ENTER, "sh"]
-        given = {**variables, "HOME": str(self.home), "USER": USER, "PATH": PATH, "LANG": "C.UTF-8"}
-        words += [str(self.root), str(SOCKET.resolve()), str(ID), str(folder), *argv]
-        shell.run(["chown", "--recursive", f"{ID}:{ID}", str(self.home)])
-        return subprocess.run(words, env=given, timeout=timeout, check=False).returncode
+    def words(self, folder: Path) -> list[str]:
+        """Return the words before a command that run it as the user, in a folder below /tmp."""
+        enter = ["unshare", "--mount", "--propagation=slave", "sh", "-ec", ENTER, "sh"]
+        return [*enter, str(self.root), str(SOCKET.resolve()), str(ID), str(folder)]
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the user's variables: few, those for registries and proxies, and the given ones."""
+        kept = {name: value for name, value in os.environ.items() if REGISTRIES.fullmatch(name)}
+        return {**kept, **given, "HOME": str(self.home), "USER": USER, "PATH": PATH, "LANG": "C.UTF-8"}
+
+    def owns(self, folder: Path) -> None:
+        """Make the user the owner of a folder and everything in it."""
+        shell.run(["chown", "--recursive", f"{ID}:{ID}", str(folder)])
+
+    def run(self, argv: list[str], folder: Path, given: Mapping[str, str], timeout: float) -> int:
+        """Run a program as the user, who first becomes the owner of the home folder, and return its exit code."""
+        self.owns(self.home)
+        return subprocess.run([*self.words(folder), *argv], env=self.environment(given), timeout=timeout, check=False).returncode
 
 
 def possible() -> bool:
@@ -76,18 +90,17 @@ def machine(cache: Path, log: Path) -> Iterator[Machine]:
             ["useradd", f"--uid={ID}", "--groups=docker,sudo", f"--home-dir={home}", "--shell=/bin/bash", USER],
         ):
             shell.run(["chroot", str(root), *command], log=log)
-        _fill_tool_cache(root, folder / "bookworm", log)
-        yield Machine(root, home)
+        _fill_tool_cache(made := Machine(root, home), folder / "bookworm", log)
+        yield made
 
 
-def _fill_tool_cache(root: Path, bookworm: Path, log: Path) -> None:
+def _fill_tool_cache(made: Machine, bookworm: Path, log: Path) -> None:
     """Install Pythons where setup-python has them; as virtual environments, so that pip may install packages in them."""
     for minor in ("3.14", "3.15"):
-        folder = f"/{TOOL_CACHE}/{minor}/x64"
-        shell.run(["chroot", str(root), f"python{minor}", "-m", "venv", folder], log=log)
-        shell.run(["chown", "--recursive", f"{ID}:{ID}", f"{root}{folder}"])
+        shell.run(["chroot", str(made.root), f"python{minor}", "-m", "venv", f"/{TOOL_CACHE}/{minor}/x64"], log=log)
+        made.owns(made.root / TOOL_CACHE / minor)
     rootfs.make(bookworm, ["python3"], log=log, debian="bookworm")
-    oldest = root / TOOL_CACHE / "3.11" / "x64"
+    oldest = made.root / TOOL_CACHE / "3.11" / "x64"
     for name in ("bin/python3.11", "lib/python3.11"):
         (oldest / name).parent.mkdir(parents=True, exist_ok=True)
         (bookworm / "usr" / name).rename(oldest / name)

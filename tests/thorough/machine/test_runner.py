@@ -5,7 +5,6 @@ stand-in for actions/setup-python puts Pythons of the tool cache on PATH, act co
 do nothing. arm64 is tested on this processor: what differs in the workflow is the browser, which GitHub's image lacks there.
 """
 
-import os
 import re
 import shutil
 import sys
@@ -30,7 +29,6 @@ from tests.unit.ci.test_workflows import FILES
 SECONDS = 3600  # timeout for one workflow
 MACHINE = "ubuntu-24.04"
 ARM64 = f"{MACHINE}-arm"
-REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
 NOTHING = 'runs: { using: composite, steps: [{ run: "true", shell: bash }] }\n'
 SETUP_PYTHON = """\
 inputs: { python-version: { required: true } }
@@ -77,7 +75,6 @@ class Runner:
     def __init__(self, made: Machine) -> None:
         self.home = made.home
         self._machine = made
-        self._variables = {name: value for name, value in os.environ.items() if REGISTRIES.fullmatch(name)}
         self.actions = {*re.findall(r"uses: (actions/\S+)", "".join(path.read_text() for path in FILES.values()))}
         self.packages = f"--editable {self.home}/project pytest pytest-xdist"  # editable: with the packages that build images
         self.project = source.clone(self.home / "project")
@@ -103,7 +100,7 @@ class Runner:
         argv = [str(self.home / "act"), "push", f"--workflows={workflow}", "--concurrent-jobs=1", "--no-cache-server", *words]
         argv += [f"--platform={name}=-self-hosted" for name in (MACHINE, ARM64)]
         argv += [f"--local-repository={US}@TAG={self.project}", *self._stand_ins()]
-        assert self._machine.run(argv, folder, self._variables, SECONDS) == 0, workflow.read_text()
+        assert self._machine.run(argv, folder, {}, SECONDS) == 0, workflow.read_text()
 
     def _stand_ins(self) -> Iterator[str]:
         for used in self.actions:
