@@ -24,7 +24,8 @@ ID = 1001  # as there
 PACKAGES = "ca-certificates chromium curl docker-buildx docker-cli git iproute2 passwd python3-venv python3.15-venv sudo".split()
 TOOL_CACHE = "opt/hostedtoolcache/Python"  # as there
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
+# FIND_LINKS names a folder, which the machine lacks
+REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_(?!FIND_LINKS).*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
 # The mounts end with the program. /tmp is shared, so that the engine finds there what a test mounts into a container.
 ENTER = """\
 root=$1 socket=$2 id=$3 folder=$4
