@@ -122,6 +122,8 @@ def runner(alone: None, clusterless: Tasks, tmp_path: Path) -> Iterator[Runner]:
                 shutil.copy2(file, target)
         act = ["build", "-o", str(made.home / "act"), "github.com/nektos/act"]
         run([golang.program(settings, Door(Report()), log), *act], PROJECT.folder / "requirements" / "tools")
+        like_theirs = "sudo --non-interactive true && ! unshare --map-root-user true && [ $(id -u) != 0 ] && docker version"
+        assert made.run(["sh", "-c", like_theirs], made.home, {}, timeout=60) == 0
         leftovers.restore()  # the user's own images: the run in the workflow puts them aside too
         yield Runner(made)
         leftovers.put_aside()
