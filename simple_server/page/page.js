@@ -101,7 +101,7 @@
       mark(pod, answer.pod);
     } catch (error) {
       failed += 1;
-      mark(null, "no answer");
+      mark(null, `no answer: ${error.message}`);
     }
     draw();
   }
