@@ -29,6 +29,8 @@ EXEC_SECONDS = 600  # limit for a command in a container, such as a node's pull 
 TIMED_OUT = 124  # the exit code of coreutils' timeout
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # written by a program that takes its output for a terminal
 BUILD_LINES = 15  # shown of a failed build's output
+STEP = re.compile(r"Step \d+/\d+ : ")  # the classic builder's line before the output of an instruction
+OF_THE_BUILDER = re.compile(r"---> |Removing intermediate container ")  # the classic builder's own lines among that output
 BAD_REQUEST = 400
 REQUIRES_BUILDKIT = "requires BuildKit"  # the classic builder's error for RUN --mount, COPY --chmod and others
 # its errors for a cached layer that was removed
@@ -375,8 +377,11 @@ class Engine:
                     forcerm=True,
                 ):
                     text = COLORS.sub("", str(event.get("stream") or event.get("status") or "")).strip()
-                    if text:
+                    if STEP.match(text):  # the steps before it have succeeded
+                        output.clear()
+                    if text and not OF_THE_BUILDER.match(text):
                         output.append(text)
+                    if text:
                         on_line(text.splitlines()[-1])
                     if "error" in event:
                         raise failed(event["error"])

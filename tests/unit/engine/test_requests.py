@@ -69,7 +69,10 @@ PULL, PUSH = "POST /images/create?fromImage=app&tag=1", "POST /images/host:5000/
 STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
 ARGUED = BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run"
-STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
+CACHED = ({"stream": "Step 1/2 : COPY a /"}, {"stream": " ---> Using cache\n"}, {"stream": " ---> 0a1b\n"})
+STEP = {"stream": "Step 2/2 : RUN a\n"}
+RED = ({"stream": " ---> Running in 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}, {"stream": "Removing intermediate container 1\n"})
+FULL = "Building app:1 failed: no space left\n  Step 2/2 : RUN a\n  red"
 LAYERS = (
     "failed to get digest sha256:0: no such file or directory",
     "invalid from flag value root: No such image: sha256:0",
@@ -209,7 +212,7 @@ def build(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "error", "sentence"),
     [
-        (200, lines(STEP, RED, {"error": "no space left"}), ImageError, "Building app:1 failed: no space left\n  Step 1\n  red"),
+        (200, lines(*CACHED, STEP, *RED, {"error": "no space left"}), ImageError, FULL),
         (400, {"message": "parse error line 2"}, ImageError, "Building app:1 failed: parse error line 2"),
         (400, {"message": "--mount requires BuildKit"}, BuildKitNeededError, "Building app:1 failed: --mount requires BuildKit"),
         *((200, lines({"error": told}), LayerGoneError, f"Building app:1 failed: {told}") for told in LAYERS),
@@ -284,7 +287,7 @@ def test_a_build_gets_labels_arguments_and_every_name(script: Script, engine: En
     ]
     told: list[str] = []
     engine.build(read_context(tmp_path), ["app:1", "app:v1"], {"BUILD_ID": "1"}, told.append, target="run")
-    assert told == ["Step 1", "again"]
+    assert told == ["Step 2/2 : RUN a", "again"]
     assert f"LABEL {TOOL.selector}".encode() in script.bodies[0]
 
 
